@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of lib/ share and nobody else sees: cleanup attributes, error filling, the structs behind panbind.h.
+ */
+#ifndef PB_INTERNAL_H
+#define PB_INTERNAL_H
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "backend.h"
+#include "panbind.h"
+#include "vamap.h"
+
+/* ---- Cleanup attributes: resources are released where they were named, in reverse order ---- */
+
+#define pb_cleanup(fn) __attribute__((cleanup(fn)))
+
+static inline void pb_freep(void *p)
+{
+	free(*(void **)p);
+}
+
+static inline void pb_closep(const int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+#define pb_autofree  pb_cleanup(pb_freep)
+#define pb_autoclose pb_cleanup(pb_closep)
+/** Hand over: the variable keeps nothing, so its cleanup does nothing. */
+#define pb_take_ptr(p)                  \
+	({                              \
+		__typeof__(p) t_ = (p); \
+		(p) = NULL;             \
+		t_;                     \
+	})
+#define pb_take_fd(fd)         \
+	({                     \
+		int t_ = (fd); \
+		(fd) = -1;     \
+		t_;            \
+	})
+
+#define PB_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define PB_PAGE_MASK	 ((uint64_t)PANBIND_PAGE_SIZE - 1)
+
+/* ---- error.c ---- */
+
+/**
+ * Fill @reterr (may be NULL) and return @code, so that a refusal is one statement. op is PANBIND_NO_OP, place and range
+ * are empty; pb_error_at_op() and pb_error_range() add to it.
+ */
+int pb_error_set(struct panbind_error *reterr, int code, enum panbind_stage stage, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+int pb_error_at_op(struct panbind_error *reterr, int code, enum panbind_stage stage, uint32_t op, uint64_t va,
+		   uint64_t size, const char *format, ...) __attribute__((format(printf, 7, 8)));
+int pb_error_at_place(struct panbind_error *reterr, int code, enum panbind_stage stage, const char *file, uint32_t line,
+		      uint32_t column, const char *format, ...) __attribute__((format(printf, 7, 8)));
+
+/* ---- device.c ---- */
+
+struct panbind_device {
+	atomic_uint refs;
+	struct pb_file *file;
+	struct panbind_device_info info; /* filled at open */
+	pthread_mutex_t lock;		 /* guards what follows, and reference counts that reach zero */
+	struct panbind_bo *dummy_bo;	 /* behind emulated sparse ranges; made on first use */
+	struct panbind_bo *bos;		 /* list by next, for panbind_bo_import() to find its own */
+};
+
+/** One ioctl that may be repeated as it stands after EINTR and EAGAIN: everything but VM_BIND. */
+int pb_device_ioctl(struct panbind_device *device, unsigned long request, void *arg);
+
+/* ---- bo.c ---- */
+
+struct panbind_bo {
+	atomic_uint refs;
+	struct panbind_device *device;
+	struct panbind_bo *next, *prev;
+	uint64_t size;
+	uint32_t handle, flags;
+	uint32_t exclusive_vm_id; /* 0: none */
+	void *ptr;		  /* the CPU mapping, once asked for */
+	char *label;
+};
+
+/** The 2 MiB BO behind emulated sparse ranges, borrowed from the device. */
+int pb_bo_dummy(struct panbind_device *device, struct panbind_bo **ret_bo, struct panbind_error *reterr);
+
+/* ---- syncobj.c ---- */
+
+struct panbind_syncobj {
+	atomic_uint refs;
+	struct panbind_device *device;
+	uint32_t handle;
+};
+
+/* ---- batch.c ---- */
+
+struct pb_syncs {
+	struct panbind_sync *sync;
+	uint32_t count, room;
+};
+
+struct panbind_batch {
+	struct panbind_op *ops; /* op.syncs points into own storage, see batch.c */
+	size_t count, room;
+};
+
+/* ---- check.c: pure ---- */
+
+/** What a batch is checked against. */
+struct pb_check {
+	const struct panbind_device *device; /* compared, never used */
+	uint64_t va_range;		     /* of the VM */
+	uint32_t vm_id;			     /* for exclusive BOs */
+	bool async;
+};
+
+/**
+ * Check every op: alignment, size, flags, VA range, BO bounds, exclusiveness, syncs on synchronous ops, SYNC_ONLY
+ * without syncs. 0, or -EINVAL with stage VALIDATE and the op's index.
+ */
+int pb_check_batch(const struct pb_check *check, const struct panbind_batch *batch, struct panbind_error *reterr);
+
+/* ---- vm.c ---- */
+
+/** An asynchronous bind whose fence may not have signalled yet: its ops' ranges are off limits for synchronous binds.
+ */
+struct pb_pending {
+	struct pb_pending *next;
+	uint64_t point; /* on panbind_vm.timeline */
+	size_t count;
+	struct {
+		uint64_t va, size;
+	} ranges[];
+};
+
+struct pb_region {
+	uint64_t va, size;
+};
+
+struct panbind_vm {
+	struct panbind_device *device;
+	uint32_t id;
+	uint64_t va_range;
+	struct pb_vamap *map;
+	struct pb_region *regions; /* sparse, sorted by va */
+	size_t region_count, region_room;
+	enum panbind_vm_state state;
+	char poison[160];		  /* why, when state is PANBIND_VM_POISONED */
+	struct panbind_syncobj *timeline; /* signalled by the last op of each asynchronous bind; made on first use */
+	uint64_t next_point;
+	struct pb_pending *pending, **pending_tail;
+	bool in_txn; /* an open transaction owns it: other binds are refused */
+};
+
+/** Refuse all further work on the VM, with this reason. The first reason stays. */
+void pb_vm_poison(struct panbind_vm *vm, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/** 0, or -EUCLEAN with the reason when the VM is poisoned or known to be unusable. */
+int pb_vm_check_usable(struct panbind_vm *vm, struct panbind_error *reterr);
+/** Forget asynchronous binds whose fence has signalled; notices a VM that became unusable. */
+int pb_vm_reap(struct panbind_vm *vm);
+
+/* ---- bind.c ---- */
+
+/**
+ * Submit ops [first, batch->count) of a checked batch synchronously, in order, resuming after EINTR and EAGAIN, and
+ * keep vm->map true for each op that is done. vm->map must have room (pb_vamap_reserve()).
+ *
+ * @ret_done: ops of the batch that are wholly done, always written.
+ * @ret_unclear: the failing op may have been half done (failed while executing, not while being checked).
+ */
+int pb_bind_sync(struct panbind_vm *vm, const struct panbind_batch *batch, size_t first, size_t *ret_done,
+		 bool *ret_unclear, struct panbind_error *reterr);
+/** Submit a checked batch as one asynchronous VM_BIND. */
+int pb_bind_async(struct panbind_vm *vm, const struct panbind_batch *batch, struct panbind_error *reterr);
+
+#endif /* PB_INTERNAL_H */
