@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fences, syncobjs and timelines, as drm_syncobj.c and dma-fence have them.
+ *
+ * A fence is signalled once, with 0 or an error, and never again. A syncobj holds at most one fence; a timeline is a
+ * chain of (point, fence) in one. Everything here is thread-safe. Lock order: a syncobj's lock is never held while a
+ * fence callback runs.
+ */
+#ifndef SIM_SYNC_H
+#define SIM_SYNC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sim_fence;
+struct sim_syncobj;
+struct sim_syncs; /* the syncobj handles of one open file */
+
+/** A new unsignalled fence, or NULL for want of memory. The caller holds one reference. */
+struct sim_fence *sim_fence_create(void);
+/** A fence that is signalled already. */
+struct sim_fence *sim_fence_create_signaled(void);
+struct sim_fence *sim_fence_get(struct sim_fence *fence);
+void sim_fence_put(struct sim_fence *fence);
+/** Signal with 0 or a negative errno; wakes waiters, then runs callbacks on this thread. Later calls do nothing. */
+void sim_fence_signal(struct sim_fence *fence, int error);
+bool sim_fence_is_signaled(struct sim_fence *fence);
+/** 1 while pending, else 0 or the error. */
+int sim_fence_status(struct sim_fence *fence);
+
+struct sim_fence_cb {
+	void (*fn)(struct sim_fence_cb *cb);
+	struct sim_fence_cb *next; /* the fence's */
+};
+/** Run cb->fn once when the fence signals. -ENOENT when it already has; then fn is not called. */
+int sim_fence_add_callback(struct sim_fence *fence, struct sim_fence_cb *cb);
+
+int sim_syncs_create(struct sim_syncs **ret_syncs);
+void sim_syncs_destroy(struct sim_syncs *syncs);
+/** Is this request one of DRM_IOCTL_SYNCOBJ_*? */
+bool sim_syncs_handles(unsigned long request);
+/** Serve it: 0 or a negative errno. Waits block the calling thread only; a caught signal ends them with -EINTR. */
+int sim_syncs_ioctl(struct sim_syncs *syncs, unsigned long request, void *arg);
+
+/** What VM_BIND needs. Find: one reference for the caller, or NULL. */
+struct sim_syncobj *sim_syncs_find(struct sim_syncs *syncs, uint32_t handle);
+void sim_syncobj_put(struct sim_syncobj *syncobj);
+/**
+ * The fence of a point (0: whatever fence is there), one reference; a signalled stub when the point has passed.
+ * -EINVAL when there is none yet (kernel: drm_syncobj_find_fence()).
+ */
+int sim_syncobj_find_fence(struct sim_syncobj *syncobj, uint64_t point, struct sim_fence **ret_fence);
+/** Put a fence in (NULL: take it out). */
+void sim_syncobj_replace_fence(struct sim_syncobj *syncobj, struct sim_fence *fence);
+/** Add a point to the timeline. -ENOMEM. (kernel: drm_syncobj_add_point()) */
+int sim_syncobj_add_point(struct sim_syncobj *syncobj, struct sim_fence *fence, uint64_t point);
+
+#endif /* SIM_SYNC_H */
