@@ -14,6 +14,7 @@
 
 struct panbind_error;
 struct panbind_gpu_stats;
+struct panbind_node;
 
 /** One open file on a device. Backends embed it first in their own struct. */
 struct pb_file {
@@ -61,9 +62,9 @@ struct pb_gpu_ops {
 
 struct pb_backend {
 	const char *name;
-	/** @rest: what follows "NAME:" in the spec. */
+	/** @rest: what follows "NAME:" in the spec; a column in @reterr counts from its first character. */
 	int (*open)(const char *rest, struct pb_file **ret_file, struct panbind_error *reterr);
-	/** Adopt a duplicate of the caller's fd; NULL where there are no fds. */
+	/** Adopt a duplicate of the caller's fd, made here; NULL where there are no fds. */
 	int (*open_fd)(int fd, struct pb_file **ret_file, struct panbind_error *reterr);
 	void (*close)(struct pb_file *file);
 	/** One ioctl(2): 0 or a negative errno, @arg written back as the kernel does. Never repeats anything by itself.
@@ -71,6 +72,11 @@ struct pb_backend {
 	int (*ioctl)(struct pb_file *file, unsigned long request, void *arg);
 	/** mmap(2) of a BO's fake offset, shared. Unmapped with munmap(2). */
 	int (*mmap)(struct pb_file *file, uint64_t offset, size_t size, int prot, void **ret_ptr);
+	/**
+	 * Status of the fence in a sync file that DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD exported on this file: 1 pending, else
+	 * 0 or the negative errno it was signalled with. The fd stays the caller's.
+	 */
+	int (*fence_status)(struct pb_file *file, int sync_file, int *ret_status);
 	/** Path of the node, or NULL. */
 	const char *(*path)(struct pb_file *file);
 	/** Are page table updates atomic: enum panbind_tristate. */
@@ -80,6 +86,9 @@ struct pb_backend {
 
 extern const struct pb_backend pb_backend_drm; /* backend_drm.c */
 extern const struct pb_backend pb_backend_sim; /* sim/sim.c */
+
+/** The panthor render nodes of this machine, as panbind_devices() has them. backend_drm.c. */
+int pb_drm_nodes(struct panbind_node *nodes, size_t max);
 
 /**
  * Open "NAME:REST" raw, without a struct panbind_device around it: what panbind_device_open() and the conformance

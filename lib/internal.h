@@ -75,6 +75,8 @@ struct panbind_device {
 	struct panbind_bo *bos;		 /* list by next, for panbind_bo_import() to find its own */
 };
 
+/** Make a device of an opened file, which belongs to the device from then on; on failure it stays the caller's. */
+int pb_device_from_file(struct pb_file *file, struct panbind_device **ret_device, struct panbind_error *reterr);
 /** One ioctl that may be repeated as it stands after EINTR and EAGAIN: everything but VM_BIND. */
 int pb_device_ioctl(struct panbind_device *device, unsigned long request, void *arg);
 
@@ -93,6 +95,8 @@ struct panbind_bo {
 
 /** The 2 MiB BO behind emulated sparse ranges, borrowed from the device. */
 int pb_bo_dummy(struct panbind_device *device, struct panbind_bo **ret_bo, struct panbind_error *reterr);
+/** Close it, when the device goes. */
+void pb_bo_free_dummy(struct panbind_device *device);
 
 /* ---- syncobj.c ---- */
 
