@@ -3,8 +3,10 @@
  * Fences, syncobjs and timelines, as drm_syncobj.c and dma-fence have them.
  *
  * A fence is signalled once, with 0 or an error, and never again. A syncobj holds at most one fence; a timeline is a
- * chain of (point, fence) in one. Everything here is thread-safe. Lock order: a syncobj's lock is never held while a
- * fence callback runs.
+ * chain of (point, fence) in one. Everything here is thread-safe. No lock is held while a fence callback runs.
+ *
+ * Whoever creates a fence signals it, with an error if need be, before dropping the last reference: timeline points and
+ * waits that depend on it hold it in memory until then.
  */
 #ifndef SIM_SYNC_H
 #define SIM_SYNC_H
@@ -32,14 +34,20 @@ struct sim_fence_cb {
 	void (*fn)(struct sim_fence_cb *cb);
 	struct sim_fence_cb *next; /* the fence's */
 };
-/** Run cb->fn once when the fence signals. -ENOENT when it already has; then fn is not called. */
+/** Run cb->fn once when the fence signals, without locks held. -ENOENT when it already has; then fn is not called. */
 int sim_fence_add_callback(struct sim_fence *fence, struct sim_fence_cb *cb);
+/** True: cb->fn will not run. False: it runs just now on another thread, or has run. */
+bool sim_fence_remove_callback(struct sim_fence *fence, struct sim_fence_cb *cb);
 
 int sim_syncs_create(struct sim_syncs **ret_syncs);
 void sim_syncs_destroy(struct sim_syncs *syncs);
 /** Is this request one of DRM_IOCTL_SYNCOBJ_*? */
 bool sim_syncs_handles(unsigned long request);
-/** Serve it: 0 or a negative errno. Waits block the calling thread only; a caught signal ends them with -EINTR. */
+/**
+ * Serve it: 0 or a negative errno. @arg is the program's pointer, of the size that @request states (programs of another
+ * age have shorter or longer structs); a bad one is -EFAULT. Waits block the calling thread only; a caught signal ends
+ * them with -EINTR.
+ */
 int sim_syncs_ioctl(struct sim_syncs *syncs, unsigned long request, void *arg);
 
 /** What VM_BIND needs. Find: one reference for the caller, or NULL. */
@@ -54,5 +62,13 @@ int sim_syncobj_find_fence(struct sim_syncobj *syncobj, uint64_t point, struct s
 void sim_syncobj_replace_fence(struct sim_syncobj *syncobj, struct sim_fence *fence);
 /** Add a point to the timeline. -ENOMEM. (kernel: drm_syncobj_add_point()) */
 int sim_syncobj_add_point(struct sim_syncobj *syncobj, struct sim_fence *fence, uint64_t point);
+
+/**
+ * The status of a sync file, which DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD exported from any open file of this process: 1 while
+ * the fence is pending, 0, or the error it carries. -EBADF, -EINVAL for another kind of fd. Behind the backend's
+ * fence_status, since a simulated sync file answers no SYNC_IOC_FILE_INFO. It polls readable (POLLIN) once the fence
+ * has signalled.
+ */
+int sim_sync_file_status(int fd, int *ret_status);
 
 #endif /* SIM_SYNC_H */
