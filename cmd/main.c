@@ -1,5 +1,166 @@
 /* SPDX-License-Identifier: MIT */
-int main(void)
+/*
+ * panbind(1): the command table, and the way from argv to a verb and back to an exit status.
+ *
+ * argp ends the process by itself on a wrong command line, with the status set here, and on --help; what it wrote is
+ * checked at exit like everything else that goes to standard output.
+ */
+#include <fcntl.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "limit.h"
+
+const char *argp_program_version = "panbind " PANBIND_VERSION;
+
+const struct cmd_verb cmd_verbs[] = {
+	{"devices", "list render nodes: driver version, atomic updates or not", cmd_devices},
+	{"info", "show one device in detail", cmd_info},
+	{"run", "run scripts", cmd_run},
+	{"plan", "show what a script would do, and what of it is atomic for the GPU", cmd_plan},
+	{"dump", "write the script that rebuilds a VM", cmd_dump},
+	{"import", "turn a recorded trace into a script", cmd_import},
+	{"help", "show the help of a command", cmd_help},
+	{"vm", "create, destroy, list, show VMs", cmd_daemon_verb, true},
+	{"bo", "create, destroy, list, read, write buffer objects", cmd_daemon_verb, true},
+	{"map", "map a piece of a BO", cmd_daemon_verb, true},
+	{"unmap", "unmap a range", cmd_daemon_verb, true},
+	{"sparse", "reserve, bind, unbind, release sparse regions", cmd_daemon_verb, true},
+	{0},
+};
+
+const struct cmd_verb *cmd_verb_find(const char *name)
 {
-	return 2;
+	for (const struct cmd_verb *verb = cmd_verbs; verb->name; verb++)
+		if (strcmp(verb->name, name) == 0)
+			return verb;
+	return NULL;
+}
+
+static void list_verbs(FILE *stream, bool needs_daemon)
+{
+	for (const struct cmd_verb *verb = cmd_verbs; verb->name; verb++)
+		if (verb->needs_daemon == needs_daemon)
+			fprintf(stream, "  %-8s %s\n", verb->name, verb->help);
+}
+
+/* Built once from the table, so that --help cannot forget a verb. */
+static char *program_doc(void)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+
+	if (!stream)
+		return NULL;
+	fputs("Change GPU page tables through panthor's VM_BIND, safely.\n\nCommands:\n", stream);
+	list_verbs(stream, false);
+	fputs("\nCommands for VMs that outlive the command (they need the daemon, which is not part of this\n"
+	      "version; in a script they work today, see 'run'):\n",
+	      stream);
+	list_verbs(stream, true);
+	fputs("\v'panbind COMMAND --help' tells about one command, panbind(1) about all of them.\n\n"
+	      "Exit status: 0 done; 1 failed, nothing applied; 2 usage or parse error; 3 no daemon or device; "
+	      "4 partly applied or unknown; 5 not permitted; 6 timed out.",
+	      stream);
+	fclose(stream);
+	return text;
+}
+
+struct program_input {
+	struct cmd *cmd;
+	int verb_index;
+};
+
+/* The first word that is no option is the verb; what follows it belongs to the verb. */
+static error_t parse_program(int key, char *arg, struct argp_state *state)
+{
+	struct program_input *input = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = input->cmd;
+		return 0;
+	case ARGP_KEY_ARG:
+		input->verb_index = state->next - 1;
+		state->next = state->argc;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "no command given");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_child program_children[] = {CMD_COMMON_CHILD, {0}};
+
+static struct argp program_argp(void)
+{
+	return (struct argp){NULL, parse_program, "COMMAND [ARG...]", program_doc(), program_children};
+}
+
+void cmd_program_help(void)
+{
+	static char name[] = "panbind";
+	struct argp argp = program_argp();
+
+	argp_help(&argp, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK, name);
+	free((char *)argp.doc);
+}
+
+/*
+ * With a standard stream closed, the next open() would get its number and our output would go into that file. What is
+ * put in its place can be neither read nor written, so it still counts as closed.
+ */
+static void keep_standard_streams(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
+			_exit(CMD_FAILED);
+}
+
+static int run_verb(struct cmd *cmd, const struct cmd_verb *verb, int argc, char **argv)
+{
+	char name[64];
+	int status;
+
+	snprintf(name, sizeof(name), "panbind %s", verb->name);
+	argv[0] = name;
+	cmd->verb = verb->name;
+	status = verb->run(cmd, argc, argv);
+	limit_watch(NULL);
+	status = output_end(&cmd->out, verb->name, status);
+	limit_end();
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	static char name[] = "panbind";
+	struct cmd cmd = {0};
+	struct program_input input = {.cmd = &cmd};
+	struct argp argp = program_argp();
+	const struct cmd_verb *verb;
+
+	setlocale(LC_ALL, "");
+	setlocale(LC_NUMERIC, "C"); /* -T 0.5 is half a second everywhere */
+	keep_standard_streams();
+	signal(SIGPIPE, SIG_IGN); /* a reader that went away is a write error, and said */
+	atexit(output_close_stdout);
+	argp_err_exit_status = CMD_USAGE;
+	if (argc > 0)
+		argv[0] = name;
+	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &input);
+	free((char *)argp.doc);
+
+	verb = cmd_verb_find(argv[input.verb_index]);
+	if (verb)
+		return run_verb(&cmd, verb, argc - input.verb_index, argv + input.verb_index);
+	fprintf(stderr, "panbind: error: there is no command '%s' (see 'panbind help')\n", argv[input.verb_index]);
+	return CMD_USAGE;
 }

@@ -28,6 +28,11 @@
 extern "C" {
 #endif
 
+/* What is declared here is what the shared library shows; all else in it is compiled hidden. */
+#if defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
+
 #define PANBIND_VERSION_MAJOR 0
 #define PANBIND_VERSION_MINOR 1
 
@@ -566,6 +571,10 @@ const char *panbind_session_bo_name(struct panbind_session *session, const struc
  * @name: one VM, or NULL for all. The string is the caller's, to be given to free(3).
  */
 int panbind_session_dump(struct panbind_session *session, const char *name, char **ret_text);
+
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
 
 #ifdef __cplusplus
 }

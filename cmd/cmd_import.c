@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* `panbind import`: a recorded trace to a script on standard output. Nothing is written before all of it is right. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "import.h"
+#include "limit.h"
+
+struct arguments {
+	const char *file;
+	bool keep_going;
+};
+
+static const struct argp_option options[] = {
+	{"keep-going", 'k', NULL, 0, "Report bad lines, leave them out, and write the rest (status 2 all the same)"},
+	{0},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+
+	switch (key) {
+	case 'k':
+		arguments->keep_going = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (arguments->file)
+			argp_error(state, "one FILE, please");
+		arguments->file = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (!arguments->file)
+			argp_error(state, "no FILE given");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static void write_result(struct cmd *cmd, const struct import *import, const char *text)
+{
+	if (!cmd->out.json) {
+		fputs(text, stdout);
+		error_note(cmd, 1, "%zu ioctls: %" PRIu64 " VM_BINDs with %" PRIu64 " ops, %" PRIu64 " commands",
+			   import->trace.count, import->binds, import->ops, import->commands);
+		return;
+	}
+	json_object_set_new(cmd->out.doc, "script", json_string(text));
+	json_object_set_new(cmd->out.doc, "records", json_integer((json_int_t)import->trace.count));
+	json_object_set_new(cmd->out.doc, "binds", json_integer((json_int_t)import->binds));
+	json_object_set_new(cmd->out.doc, "ops", json_integer((json_int_t)import->ops));
+	json_object_set_new(cmd->out.doc, "commands", json_integer((json_int_t)import->commands));
+}
+
+static int finish(struct cmd *cmd, const struct import *import, int error, const char *text)
+{
+	if (error == -ECANCELED)
+		return error_say(cmd, limit_status(), -ECANCELED, "%s: nothing was written: %s", import->trace.file,
+				 limit_reason());
+	if (error)
+		return error == -EINVAL ? CMD_USAGE : CMD_FAILED;
+	write_result(cmd, import, text);
+	return import->trace.bad ? CMD_USAGE : CMD_DONE;
+}
+
+static int convert(struct cmd *cmd, struct import *import, const struct source *source)
+{
+	char *text = NULL;
+	size_t size;
+	int error, status;
+
+	import->script = open_memstream(&text, &size);
+	if (!import->script)
+		return error_say(cmd, CMD_FAILED, -ENOMEM, "out of memory");
+	import->live = json_object();
+	import->regions = json_object();
+	error = trace_read(&import->trace, source);
+	if (!error)
+		error = import_run(import);
+	if (fclose(import->script) && !error)
+		error = -ENOMEM;
+	status = finish(cmd, import, error, text);
+	json_decref(import->live);
+	json_decref(import->regions);
+	trace_free(&import->trace);
+	free(text);
+	return status;
+}
+
+int cmd_import(struct cmd *cmd, int argc, char **argv)
+{
+	struct arguments arguments = {0};
+	struct import import = {.trace.cmd = cmd};
+	struct source source = {0};
+	int status;
+
+	cmd_parse(cmd, options, parse, "FILE|-",
+		  "Turn a recorded trace of DRM ioctls (JSON lines, also .xz) into a script on standard output.", argc,
+		  argv, &arguments);
+	import.trace.keep_going = arguments.keep_going;
+	status = source_read(cmd, arguments.file, &source);
+	if (status == CMD_DONE)
+		status = source_decompress(cmd, &source);
+	import.trace.file = source.name;
+	if (status == CMD_DONE)
+		status = convert(cmd, &import, &source);
+	source_free(&source);
+	return status;
+}
