@@ -74,7 +74,7 @@ static int read_syncs(struct import *import, const struct trace_record *record, 
 		      struct bind_op *op)
 {
 	const json_t *syncs = json_object_get(json, "syncs"), *sync;
-	char at[48];
+	char at[64];
 	size_t i;
 
 	json_array_foreach (syncs, i, sync) {

@@ -18,11 +18,6 @@
 const char *argp_program_version = "panbind " PANBIND_VERSION;
 
 const struct cmd_verb cmd_verbs[] = {
-	{"devices", "list render nodes: driver version, atomic updates or not", cmd_devices},
-	{"info", "show one device in detail", cmd_info},
-	{"run", "run scripts", cmd_run},
-	{"plan", "show what a script would do, and what of it is atomic for the GPU", cmd_plan},
-	{"dump", "write the script that rebuilds a VM", cmd_dump},
 	{"import", "turn a recorded trace into a script", cmd_import},
 	{"help", "show the help of a command", cmd_help},
 	{"vm", "create, destroy, list, show VMs", cmd_daemon_verb, true},

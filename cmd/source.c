@@ -12,8 +12,8 @@
 #include "error.h"
 #include "limit.h"
 
-#define XZ_MEMORY (UINT64_C(256) << 20) /* what a decoder may take: more than xz -9 needs */
-#define MAX_INPUT (UINT64_C(4) << 30)	/* a bomb ends here, and says so */
+#define XZ_MEMORY   (UINT64_C(256) << 20) /* what a decoder may take: more than xz -9 needs */
+#define INPUT_LIMIT (UINT64_C(4) << 30)	  /* a bomb ends here, and says so */
 
 /* A file that cannot be named like this is a wrong command line; the rest failed while working. */
 static int read_status(int err)
@@ -50,7 +50,7 @@ static int read_all(int fd, struct source *source)
 	for (;;) {
 		ssize_t got;
 
-		if (source->size > MAX_INPUT)
+		if (source->size > INPUT_LIMIT)
 			return EFBIG;
 		if (source->size == room && grow(source, &room))
 			return ENOMEM;
@@ -113,7 +113,7 @@ static lzma_ret decompress(const struct source *packed, struct source *plain)
 	stream.next_in = (const uint8_t *)packed->text;
 	stream.avail_in = packed->size;
 	while (ret == LZMA_OK) {
-		if (plain->size == room && (plain->size > MAX_INPUT || grow(plain, &room))) {
+		if (plain->size == room && (plain->size > INPUT_LIMIT || grow(plain, &room))) {
 			ret = LZMA_MEM_ERROR;
 			break;
 		}

@@ -24,14 +24,13 @@ static void report(struct trace *trace, uint32_t line, uint32_t column, const ch
 
 int trace_fail(struct trace *trace, const struct trace_record *record, const char *path, const char *format, ...)
 {
-	char what[128], message[160];
+	char what[96], message[256];
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
-	snprintf(message, sizeof(message), "%s: field '%.48s' %.96s", record->name ? record->name : "trace line", path,
-		 what);
+	snprintf(message, sizeof(message), "%s: field '%s' %s", record->name ? record->name : "trace line", path, what);
 	report(trace, record->line, 0, NULL, 0, message);
 	return -EINVAL;
 }
