@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* The other side of ld's --wrap: __real_x is the function that x would have been. */
+#include "failing_malloc.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+static size_t left = SIZE_MAX, calls;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *ptr, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *ptr, size_t size);
+
+void failing_malloc_after(size_t good)
+{
+	left = good;
+	calls = 0;
+}
+
+size_t failing_malloc_calls(void)
+{
+	return calls;
+}
+
+static bool allowed(void)
+{
+	calls++;
+	if (left == SIZE_MAX)
+		return true;
+	if (left == 0) {
+		errno = ENOMEM;
+		return false;
+	}
+	left--;
+	return true;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return allowed() ? __real_malloc(size) : NULL;
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return allowed() ? __real_calloc(count, size) : NULL;
+}
+
+void *__wrap_realloc(void *ptr, size_t size)
+{
+	return allowed() ? __real_realloc(ptr, size) : NULL;
+}
