@@ -136,17 +136,6 @@ int pb_check_batch(const struct pb_check *check, const struct panbind_batch *bat
 
 /* ---- vm.c ---- */
 
-/** An asynchronous bind whose fence may not have signalled yet: its ops' ranges are off limits for synchronous binds.
- */
-struct pb_pending {
-	struct pb_pending *next;
-	uint64_t point; /* on panbind_vm.timeline */
-	size_t count;
-	struct {
-		uint64_t va, size;
-	} ranges[];
-};
-
 struct pb_region {
 	uint64_t va, size;
 };
@@ -163,28 +152,100 @@ struct panbind_vm {
 	struct panbind_syncobj *timeline; /* signalled by the last op of each asynchronous bind; made on first use */
 	uint64_t next_point;
 	struct pb_pending *pending, **pending_tail;
-	bool in_txn; /* an open transaction owns it: other binds are refused */
+	size_t pending_count, pending_limit; /* past the limit an asynchronous bind looks what has finished */
+	struct panbind_txn *txn;	     /* the open transaction that owns it: other binds are refused */
+	size_t txn_notes;		     /* inverse ops that it holds for this VM */
 };
 
 /** Refuse all further work on the VM, with this reason. The first reason stays. */
 void pb_vm_poison(struct panbind_vm *vm, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /** 0, or -EUCLEAN with the reason when the VM is poisoned or known to be unusable. */
 int pb_vm_check_usable(struct panbind_vm *vm, struct panbind_error *reterr);
+
+/* ---- pending.c ---- */
+
+/** An asynchronous bind whose fence may not have signalled yet: its ops' ranges are off limits for synchronous binds.
+ */
+struct pb_pending {
+	struct pb_pending *next;
+	uint64_t point; /* on panbind_vm.timeline */
+	size_t count;
+	struct pb_region ranges[]; /* sorted and merged */
+};
+
+/** The ranges that @batch touches, not yet part of any VM. For free(3). */
+int pb_pending_create(const struct panbind_batch *batch, struct pb_pending **ret_pending);
+/** Hand it to the VM, which will signal @point of its timeline when it is done. Takes @pending. */
+void pb_pending_add(struct panbind_vm *vm, struct pb_pending *pending, uint64_t point);
 /** Forget asynchronous binds whose fence has signalled; notices a VM that became unusable. */
 int pb_vm_reap(struct panbind_vm *vm);
+/** 0, or -EBUSY with the first op of @batch that meets a bind in flight. Reaps first. */
+int pb_pending_check(struct panbind_vm *vm, const struct panbind_batch *batch, struct panbind_error *reterr);
+void pb_pending_free(struct panbind_vm *vm);
+
+/* ---- undo.c: inverse ops ---- */
+
+/**
+ * What puts back what ops displaced. The owner of a struct on its stack sets vm and keep and leaves the rest zero.
+ *
+ * keep: note every op, for a transaction; else only an op that may end half done, so that a failure leaves nothing in
+ * between.
+ */
+struct pb_undo {
+	struct panbind_vm *vm;
+	bool keep;
+	bool lost;		/* there was no memory to note an op (only without keep) */
+	uint32_t unclear_op;	/* index of an op that may be half done in a way the shadow cannot show */
+	struct panbind_op *ops; /* inverse ops, those of the first op first; each BO counted */
+	uint32_t *of;		/* the op that each one undoes */
+	size_t count, room;
+	size_t earlier; /* notes of earlier binds of the same transaction on this VM */
+};
+
+#define PB_UNDO_INIT(vm_, keep_)                                           \
+	{                                                                  \
+		.vm = (vm_), .keep = (keep_), .unclear_op = PANBIND_NO_OP, \
+	}
+
+/**
+ * Have all the memory that noting @count ops can take, whatever they displace when they run one after the other, and
+ * that recording both them and all that is noted can take. 0 or -ENOMEM.
+ */
+int pb_undo_reserve(struct pb_undo *undo, const struct panbind_op *ops, size_t count);
+/** Note what op @index is about to displace, as the shadow has it now. */
+void pb_undo_note(struct pb_undo *undo, uint32_t index, const struct panbind_op *op);
+/** Forget all notes: what was done stays. */
+void pb_undo_clear(struct pb_undo *undo);
+/**
+ * Put everything back, last op first. Consumes the notes; poisons the VM when it fails, and then fills @reterr with
+ * stage ROLLBACK and the op whose undo failed. @ret_outcome: ROLLED_BACK, PARTIAL or UNKNOWN, always written.
+ */
+int pb_undo_run(struct pb_undo *undo, enum panbind_outcome *ret_outcome, struct panbind_error *reterr);
 
 /* ---- bind.c ---- */
 
+/** Everything that is checked before a synchronous or asynchronous bind: nothing has been done when this fails. */
+int pb_bind_check(struct panbind_vm *vm, const struct panbind_batch *batch, bool async, struct panbind_error *reterr);
 /**
- * Submit ops [first, batch->count) of a checked batch synchronously, in order, resuming after EINTR and EAGAIN, and
- * keep vm->map true for each op that is done. vm->map must have room (pb_vamap_reserve()).
+ * Submit a checked batch synchronously, in order, resuming after EINTR and EAGAIN, and keep vm->map true for all that
+ * is done, also for the part of an op that takes several driver ops.
  *
- * @ret_done: ops of the batch that are wholly done, always written.
+ * @undo: notes what is displaced; NULL for a rollback, which has its memory already. @ret_done: ops of the batch that
+ * are wholly done, always written.
  * @ret_unclear: the failing op may have been half done (failed while executing, not while being checked).
  */
-int pb_bind_sync(struct panbind_vm *vm, const struct panbind_batch *batch, size_t first, size_t *ret_done,
+int pb_bind_sync(struct panbind_vm *vm, const struct panbind_batch *batch, struct pb_undo *undo, size_t *ret_done,
 		 bool *ret_unclear, struct panbind_error *reterr);
-/** Submit a checked batch as one asynchronous VM_BIND. */
+/** Submit a checked batch as one asynchronous VM_BIND. bind_async.c. */
 int pb_bind_async(struct panbind_vm *vm, const struct panbind_batch *batch, struct panbind_error *reterr);
+/** Check and run one op alone, synchronously: wholly done or, unless the VM is poisoned now, not at all. */
+int pb_bind_one(struct panbind_vm *vm, const struct panbind_op *op, struct panbind_error *reterr);
+/** How many driver ops stand for @op: more than one for large or emulated sparse ranges. bind_lower.c. */
+uint64_t pb_driver_ops(const struct panbind_op *op, bool native_sparse);
+
+/* ---- sparse.c ---- */
+
+/** The sparse region that holds all of the range, or NULL. */
+const struct pb_region *pb_region_find(const struct panbind_vm *vm, uint64_t va, uint64_t size);
 
 #endif /* PB_INTERNAL_H */
