@@ -559,6 +559,13 @@ struct panbind_run_result {
 int panbind_session_run(struct panbind_session *session, const struct panbind_script *script, uint32_t flags,
 			struct panbind_run_result *ret_result, struct panbind_error *reterr);
 
+/**
+ * Ask a session to end its work soon: no further command begins, waits and sleeps end, a bind in progress completes, an
+ * open transaction is undone, and panbind_session_run() returns -ECANCELED (with the outcome in its result). It stays
+ * asked for: later runs of this session end at once. May be called from a signal handler and from any thread.
+ */
+void panbind_session_stop(struct panbind_session *session);
+
 /** The VM of a name, borrowed, or NULL. */
 struct panbind_vm *panbind_session_vm(struct panbind_session *session, const char *name);
 /** Walk the VMs in order of creation: the name at @index, or NULL past the last. */
