@@ -114,8 +114,9 @@ struct pb_syncs {
 };
 
 struct panbind_batch {
-	struct panbind_op *ops; /* op.syncs points into own storage, see batch.c */
+	struct panbind_op *ops; /* op.syncs points into syncs below, see batch.c */
 	size_t count, room;
+	struct pb_syncs syncs; /* of all ops, in order */
 };
 
 /* ---- check.c: pure ---- */
@@ -129,8 +130,15 @@ struct pb_check {
 };
 
 /**
+ * Check one op against the rules that hold on every VM: size, alignment, wrap-around, flags, BO bounds. Ops other than
+ * MAP carry no flags and no BO (that sparse ranges are not executable goes without saying). Fails as below.
+ */
+int pb_check_op(const struct panbind_op *op, uint32_t index, struct panbind_error *reterr);
+
+/**
  * Check every op: alignment, size, flags, VA range, BO bounds, exclusiveness, syncs on synchronous ops, SYNC_ONLY
- * without syncs. 0, or -EINVAL with stage VALIDATE and the op's index.
+ * without syncs; and that there is one. 0, or -EINVAL with stage VALIDATE and the op's index. Pure reading: a batch
+ * may be a struct on the stack around an op on the stack.
  */
 int pb_check_batch(const struct pb_check *check, const struct panbind_batch *batch, struct panbind_error *reterr);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Allocations that fail on request. Works in programs whose name ends in _nomem, which the build links so that every
- * malloc, calloc and realloc of the library and the test comes by here.
+ * malloc, calloc, realloc and reallocarray of the library and the test comes by here.
  */
 #ifndef TEST_FAILING_MALLOC_H
 #define TEST_FAILING_MALLOC_H

@@ -11,9 +11,11 @@ static size_t left = SIZE_MAX, calls;
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *ptr, size_t size);
+void *__real_reallocarray(void *ptr, size_t count, size_t size);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *ptr, size_t size);
+void *__wrap_reallocarray(void *ptr, size_t count, size_t size);
 
 void failing_malloc_after(size_t good)
 {
@@ -52,4 +54,9 @@ void *__wrap_calloc(size_t count, size_t size)
 void *__wrap_realloc(void *ptr, size_t size)
 {
 	return allowed() ? __real_realloc(ptr, size) : NULL;
+}
+
+void *__wrap_reallocarray(void *ptr, size_t count, size_t size)
+{
+	return allowed() ? __real_reallocarray(ptr, count, size) : NULL;
 }
