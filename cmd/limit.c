@@ -20,8 +20,7 @@ static void on_signal(int signal_number)
 
 	if (!reached)
 		reached = signal_number;
-	if (session)
-		panbind_session_stop(session);
+	(void)session;
 }
 
 /* No SA_RESTART: a read that blocks is to end. */
@@ -71,8 +70,6 @@ int limit_reached(void)
 void limit_watch(struct panbind_session *session)
 {
 	atomic_store(&watched, session);
-	if (session && reached)
-		panbind_session_stop(session);
 }
 
 int limit_status(void)
