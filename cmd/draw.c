@@ -246,11 +246,15 @@ static void print_border(const struct picture *picture, const struct draw_cluste
 	size_t used = 0;
 
 	if (upper)
-		used = (size_t)snprintf(text, sizeof(text), " %s, %s a cell ",
+		used = (size_t)snprintf(text, sizeof(text), " %s, %s a cell",
 					output_size(size, cluster->end - cluster->start),
 					output_size(cell, cluster->cell));
 	fprintf(picture->stream, "%*s%s%s", picture->digits + 4, "",
 		upper ? pick(picture, "┌", "+") : pick(picture, "└", "+"), text);
+	if (upper && used < width) {
+		putc(' ', picture->stream);
+		used++;
+	}
 	for (size_t i = used; i < width; i++)
 		fputs(!upper && i % 8 == 7 && i + 1 < width ? pick(picture, "┴", "+") : pick(picture, "─", "-"),
 		      picture->stream);
@@ -259,11 +263,23 @@ static void print_border(const struct picture *picture, const struct draw_cluste
 	putc('\n', picture->stream);
 }
 
+/* A last row that is not full ends in blanks: they are a hole, so they may not reach into the next cluster. */
+static size_t blank_cells(const struct picture *picture, const struct draw_cluster *cluster, size_t row, size_t count)
+{
+	uint64_t end = cluster->base + (row * picture->row_cells + count) * cluster->cell;
+	uint64_t free_cells = cluster->limit > end ? (cluster->limit - end) / cluster->cell : 0;
+	size_t blanks = row ? picture->row_cells - count : 0;
+
+	return free_cells < blanks ? (size_t)free_cells : blanks;
+}
+
 static void print_row(struct picture *picture, const struct draw_cluster *cluster, const struct cell *cells, size_t row,
 		      const struct row_flags *flags)
 {
 	size_t first = row * picture->row_cells, left = cluster->cells - first;
 	size_t count = left < picture->row_cells ? left : picture->row_cells;
+	size_t blanks = blank_cells(picture, cluster, row, count),
+	       width = cluster->rows > 1 ? picture->row_cells : count;
 	char letters[5] = "";
 
 	if (flags->any)
@@ -271,8 +287,10 @@ static void print_row(struct picture *picture, const struct draw_cluster *cluste
 	fprintf(picture->stream, " 0x%0*" PRIx64 " %s", picture->digits, cluster->base + first * cluster->cell,
 		pick(picture, "│", "|"));
 	print_cells(picture, cells + first, count, cluster->cell);
-	fprintf(picture->stream, "%*s%s%s%s\n", (int)(row ? picture->row_cells - count : 0), "",
-		pick(picture, "│", "|"), flags->any ? " " : "", letters);
+	fprintf(picture->stream, "%*s%s", (int)blanks, "", pick(picture, "│", "|"));
+	if (flags->any)
+		fprintf(picture->stream, "%*s%s", (int)(width - count - blanks + 1), "", letters);
+	putc('\n', picture->stream);
 }
 
 /* How many rows from @row on look the same: all one letter or all blank, whole cells, same rights. */
@@ -349,18 +367,21 @@ static void print_title(const struct picture *picture)
 {
 	const struct draw *draw = picture->draw;
 	uint64_t mapped = 0, sparse = 0;
-	char a[OUT_NUMBER], b[OUT_NUMBER], c[OUT_NUMBER];
+	char text[256], number[OUT_NUMBER];
+	size_t used = 0;
 
 	for (size_t i = 0; i < draw->count; i++)
 		*(draw->mappings[i].sparse ? &sparse : &mapped) += draw->mappings[i].size;
-	fprintf(picture->stream, "%svm %s%s: ", output_paint(draw->color, OUT_BOLD), draw->name,
-		output_paint(draw->color, OUT_PLAIN));
 	if (mapped || !sparse)
-		fprintf(picture->stream, "%s of %zu BO%s", output_size(a, mapped), picture->owner_count,
-			picture->owner_count == 1 ? "" : "s");
+		used = (size_t)snprintf(text, sizeof(text), "%s of %zu BO%s", output_size(number, mapped),
+					picture->owner_count, picture->owner_count == 1 ? "" : "s");
 	if (sparse)
-		fprintf(picture->stream, "%s%s sparse", mapped ? ", " : "", output_size(b, sparse));
-	fprintf(picture->stream, ", in %s\n", output_size(c, draw->va_range));
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s sparse", used ? ", " : "",
+					 output_size(number, sparse));
+	if (strlen(draw->name) + used + strlen(", in 1023.9 GiB") + 5 <= draw->width) /* or else the folds tell it */
+		snprintf(text + used, sizeof(text) - used, ", in %s", output_size(number, draw->va_range));
+	fprintf(picture->stream, "%svm %s%s: %s\n", output_paint(draw->color, OUT_BOLD), draw->name,
+		output_paint(draw->color, OUT_PLAIN), text);
 }
 
 /* ---- The legend ---- */
@@ -429,21 +450,17 @@ static int print_all(struct picture *picture)
 	const struct draw *draw = picture->draw;
 	struct draw_cluster clusters[DRAW_CLUSTERS];
 	uint64_t at = 0;
-	size_t count;
-	int error = draw_layout(draw->mappings, draw->count, picture->row_cells, clusters, &count);
+	size_t count = draw_layout(draw->mappings, draw->count, picture->row_cells, clusters);
+	int error = 0;
 
-	if (error)
-		return error;
 	print_title(picture);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count && !error; i++) {
 		print_gap(picture, clusters[i].start - at);
 		error = print_cluster(picture, &clusters[i]);
-		if (error)
-			return error;
 		at = clusters[i].end;
 	}
 	print_gap(picture, draw->va_range - at);
-	return 0;
+	return error;
 }
 
 int draw_map(FILE *stream, const struct draw *draw)

@@ -51,13 +51,14 @@ struct draw_cluster {
 	size_t first, count;
 	uint64_t start, end; /* of the mappings */
 	uint64_t base, cell;
+	uint64_t limit; /* where the next cluster begins: no row may reach it */
 	size_t cells, rows;
 };
 
 /** Cells in a row of a terminal this wide. */
 size_t draw_row_cells(unsigned width);
-/** Group the mappings. @ret_count is at most DRAW_CLUSTERS. 0 or -ENOMEM. */
-int draw_layout(const struct panbind_mapping *mappings, size_t count, size_t row_cells,
-		struct draw_cluster ret_clusters[DRAW_CLUSTERS], size_t *ret_count);
+/** Group the mappings. Returns the number of clusters, at most DRAW_CLUSTERS. */
+size_t draw_layout(const struct panbind_mapping *mappings, size_t count, size_t row_cells,
+		   struct draw_cluster ret_clusters[DRAW_CLUSTERS]);
 
 #endif /* CMD_DRAW_H */

@@ -2,107 +2,80 @@
 /*
  * Where a picture folds, and at which scale each cluster is drawn.
  *
- * A gap folds when it is wider than the two clusters beside it together, and wider than a row of the finest cells: then
- * a reader loses nothing, and the clusters get the room. It also means that a cluster's last row, which may reach past
- * its end, never reaches into the next cluster. Only the widest gaps can fold, so there are at most DRAW_CLUSTERS
- * clusters however many mappings there are: O(n log n) for the sort, and the rest is small.
+ * It starts as one cluster, which is cut at its widest gap as long as that gap would take an eighth of the drawing or
+ * more: then folding it gives the rest room. A gap that fits into one row of the finest cells is never worth a fold.
+ * Costs O(n) for each of at most DRAW_CLUSTERS cuts.
  */
-#include <errno.h>
-#include <stdlib.h>
-
 #include "draw.h"
 
-struct gap {
-	uint64_t size;
-	size_t after; /* index of the mapping before it */
-};
+#define FOLD_PART 8u
 
-static int wider_first(const void *a, const void *b)
+static void set_range(const struct panbind_mapping *mappings, struct draw_cluster *cluster, size_t first, size_t count)
 {
-	const struct gap *x = a, *y = b;
+	const struct panbind_mapping *last = &mappings[first + count - 1];
 
-	if (x->size != y->size)
-		return x->size < y->size ? 1 : -1;
-	return x->after < y->after ? -1 : 1;
+	*cluster = (struct draw_cluster){
+		.first = first, .count = count, .start = mappings[first].va, .end = last->va + last->size};
 }
 
-static int by_position(const void *a, const void *b)
+/* The mapping of the cluster behind which the widest gap opens. */
+static size_t widest_gap(const struct panbind_mapping *mappings, const struct draw_cluster *cluster, uint64_t *ret_gap)
 {
-	const struct gap *x = a, *y = b;
+	size_t found = cluster->first;
 
-	return x->after < y->after ? -1 : 1;
-}
+	*ret_gap = 0;
+	for (size_t i = cluster->first; i + 1 < cluster->first + cluster->count; i++) {
+		uint64_t gap = mappings[i + 1].va - (mappings[i].va + mappings[i].size);
 
-/* The widest gaps, in order of VA: at most DRAW_CLUSTERS - 1. */
-static int widest_gaps(const struct panbind_mapping *mappings, size_t count, struct gap gaps[DRAW_CLUSTERS - 1],
-		       size_t *ret_count)
-{
-	struct gap *all = reallocarray(NULL, count, sizeof(*all));
-	size_t found = 0;
-
-	if (!all)
-		return -ENOMEM;
-	for (size_t i = 0; i + 1 < count; i++) {
-		uint64_t size = mappings[i + 1].va - (mappings[i].va + mappings[i].size);
-
-		if (size)
-			all[found++] = (struct gap){size, i};
-	}
-	qsort(all, found, sizeof(*all), wider_first);
-	*ret_count = found < DRAW_CLUSTERS - 1 ? found : DRAW_CLUSTERS - 1;
-	for (size_t i = 0; i < *ret_count; i++)
-		gaps[i] = all[i];
-	free(all);
-	qsort(gaps, *ret_count, sizeof(*gaps), by_position);
-	return 0;
-}
-
-static void cut(const struct panbind_mapping *mappings, size_t count, const struct gap *gaps, size_t gap_count,
-		struct draw_cluster *clusters)
-{
-	size_t first = 0;
-
-	for (size_t i = 0; i <= gap_count; i++) {
-		size_t last = i < gap_count ? gaps[i].after : count - 1;
-
-		clusters[i] = (struct draw_cluster){
-			.first = first,
-			.count = last - first + 1,
-			.start = mappings[first].va,
-			.end = mappings[last].va + mappings[last].size,
-		};
-		first = last + 1;
-	}
-}
-
-/* The narrowest gap that is too narrow to fold: the index of the cluster before it, or @count when there is none. */
-static size_t gap_to_close(const struct draw_cluster *clusters, size_t count, uint64_t row)
-{
-	uint64_t narrowest = UINT64_MAX;
-	size_t found = count;
-
-	for (size_t i = 0; i + 1 < count; i++) {
-		uint64_t gap = clusters[i + 1].start - clusters[i].end;
-		uint64_t beside = clusters[i].end - clusters[i].start + clusters[i + 1].end - clusters[i + 1].start;
-
-		if ((gap <= beside || gap <= row) && gap < narrowest) {
-			narrowest = gap;
+		if (gap > *ret_gap) {
+			*ret_gap = gap;
 			found = i;
 		}
 	}
 	return found;
 }
 
-static size_t close_narrow_gaps(struct draw_cluster *clusters, size_t count, uint64_t row)
+/* Where the cluster is to be cut, and what part of it would go: 0 when it is to stay whole. */
+static double cut_of(const struct panbind_mapping *mappings, const struct draw_cluster *cluster, uint64_t row,
+		     size_t *ret_after)
 {
-	size_t at;
+	uint64_t gap, span = cluster->end - cluster->start;
 
-	while ((at = gap_to_close(clusters, count, row)) < count) {
-		clusters[at].end = clusters[at + 1].end;
-		clusters[at].count += clusters[at + 1].count;
-		for (size_t i = at + 1; i + 1 < count; i++)
-			clusters[i] = clusters[i + 1];
-		count--;
+	*ret_after = widest_gap(mappings, cluster, &gap);
+	return gap > row && gap >= span / FOLD_PART ? (double)gap / (double)span : 0;
+}
+
+static void insert(const struct panbind_mapping *mappings, struct draw_cluster *clusters, size_t count, size_t at,
+		   size_t after)
+{
+	struct draw_cluster whole = clusters[at];
+
+	for (size_t i = count; i > at + 1; i--)
+		clusters[i] = clusters[i - 1];
+	set_range(mappings, &clusters[at], whole.first, after - whole.first + 1);
+	set_range(mappings, &clusters[at + 1], after + 1, whole.first + whole.count - after - 1);
+}
+
+static size_t cut_at_wide_gaps(const struct panbind_mapping *mappings, struct draw_cluster *clusters, uint64_t row)
+{
+	double parts[DRAW_CLUSTERS];
+	size_t after[DRAW_CLUSTERS], count = 1;
+
+	parts[0] = cut_of(mappings, &clusters[0], row, &after[0]);
+	while (count < DRAW_CLUSTERS) {
+		size_t best = 0;
+
+		for (size_t i = 1; i < count; i++)
+			best = parts[i] > parts[best] ? i : best;
+		if (parts[best] <= 0)
+			break;
+		insert(mappings, clusters, count++, best, after[best]);
+		for (size_t i = count - 1; i > best + 1; i--) {
+			parts[i] = parts[i - 1];
+			after[i] = after[i - 1];
+		}
+		parts[best] = cut_of(mappings, &clusters[best], row, &after[best]);
+		parts[best + 1] = cut_of(mappings, &clusters[best + 1], row, &after[best + 1]);
 	}
 	return count;
 }
@@ -141,28 +114,25 @@ static void choose_scale(struct draw_cluster *cluster, uint64_t finest, size_t r
 
 size_t draw_row_cells(unsigned width)
 {
-	size_t cells = width > 38 ? (width - 22) / 16 * 16 : 16;
+	size_t cells = width > 39 ? (width - 23) / 16 * 16 : 16;
 
 	return cells < 128 ? cells : 128;
 }
 
-int draw_layout(const struct panbind_mapping *mappings, size_t count, size_t row_cells,
-		struct draw_cluster ret_clusters[DRAW_CLUSTERS], size_t *ret_count)
+size_t draw_layout(const struct panbind_mapping *mappings, size_t count, size_t row_cells,
+		   struct draw_cluster ret_clusters[DRAW_CLUSTERS])
 {
-	struct gap gaps[DRAW_CLUSTERS - 1];
-	size_t gap_count, clusters, rows;
+	size_t clusters, rows;
 
-	*ret_count = 0;
 	if (!count)
 		return 0;
-	if (widest_gaps(mappings, count, gaps, &gap_count))
-		return -ENOMEM;
-	cut(mappings, count, gaps, gap_count, ret_clusters);
-	clusters = close_narrow_gaps(ret_clusters, gap_count + 1, row_cells * PANBIND_PAGE_SIZE);
+	set_range(mappings, &ret_clusters[0], 0, count);
+	clusters = cut_at_wide_gaps(mappings, ret_clusters, row_cells * PANBIND_PAGE_SIZE);
 	rows = DRAW_ROWS / clusters;
 	rows = rows > 12 ? 12 : rows;
-	for (size_t i = 0; i < clusters; i++)
+	for (size_t i = 0; i < clusters; i++) {
 		choose_scale(&ret_clusters[i], grain(mappings, &ret_clusters[i]), row_cells, rows);
-	*ret_count = clusters;
-	return 0;
+		ret_clusters[i].limit = i + 1 < clusters ? ret_clusters[i + 1].start : UINT64_MAX;
+	}
+	return clusters;
 }

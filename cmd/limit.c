@@ -20,7 +20,8 @@ static void on_signal(int signal_number)
 
 	if (!reached)
 		reached = signal_number;
-	(void)session;
+	if (session)
+		panbind_session_stop(session);
 }
 
 /* No SA_RESTART: a read that blocks is to end. */
@@ -70,6 +71,8 @@ int limit_reached(void)
 void limit_watch(struct panbind_session *session)
 {
 	atomic_store(&watched, session);
+	if (session && reached)
+		panbind_session_stop(session);
 }
 
 int limit_status(void)

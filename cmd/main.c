@@ -18,6 +18,11 @@
 const char *argp_program_version = "panbind " PANBIND_VERSION;
 
 const struct cmd_verb cmd_verbs[] = {
+	{"devices", "list render nodes: driver version, atomic updates or not", cmd_devices},
+	{"info", "show one device in detail", cmd_info},
+	{"run", "run scripts", cmd_run},
+	{"plan", "what a script would do, and what of it is atomic for the GPU", cmd_plan},
+	{"dump", "write the script that rebuilds a VM", cmd_dump},
 	{"import", "turn a recorded trace into a script", cmd_import},
 	{"help", "show the help of a command", cmd_help},
 	{"vm", "create, destroy, list, show VMs", cmd_daemon_verb, true},
@@ -54,8 +59,8 @@ static char *program_doc(void)
 		return NULL;
 	fputs("Change GPU page tables through panthor's VM_BIND, safely.\n\nCommands:\n", stream);
 	list_verbs(stream, false);
-	fputs("\nCommands for VMs that outlive the command (they need the daemon, which is not part of this\n"
-	      "version; in a script they work today, see 'run'):\n",
+	fputs("\nCommands on VMs that outlive the command. They need the daemon, which is not\n"
+	      "part of this version; in a script they work today (see 'run'):\n",
 	      stream);
 	list_verbs(stream, true);
 	fputs("\v'panbind COMMAND --help' tells about one command, panbind(1) about all of them.\n\n"

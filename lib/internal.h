@@ -142,6 +142,19 @@ int pb_check_op(const struct panbind_op *op, uint32_t index, struct panbind_erro
  */
 int pb_check_batch(const struct pb_check *check, const struct panbind_batch *batch, struct panbind_error *reterr);
 
+/* ---- plan.c: pure ---- */
+
+/** What a plan depends on. */
+struct pb_plan_input {
+	const struct pb_vamap *map;   /* what is live; only read */
+	enum panbind_tristate atomic; /* of the device */
+	bool native_sparse;
+};
+
+/** Plan a checked batch. -ENOMEM. */
+int pb_plan_build(const struct pb_plan_input *input, const struct panbind_batch *batch, struct panbind_plan **ret_plan,
+		  struct panbind_error *reterr);
+
 /* ---- vm.c ---- */
 
 struct pb_region {

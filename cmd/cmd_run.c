@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* `panbind run`: scripts, on a device in this process. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "runner.h"
+#include "show.h"
+
+enum { KEY_MAP = 0x200, KEY_DUMP };
+
+struct arguments {
+	struct runner runner;
+	bool check, map, dump;
+	int files; /* argv from here on are files: argp has moved the options to the front */
+	char **argv;
+};
+
+static const struct argp_option options[] = {
+	{"check", 'c', NULL, 0, "Check names, ranges and bounds; change nothing"},
+	{"keep-going", 'k', NULL, 0, "Go on after a mistake or a failed command (not inside a transaction)"},
+	{"define", 'D', "NAME=VALUE", 0, "$NAME in the scripts; may be repeated"},
+	{"map", KEY_MAP, NULL, 0, "Afterwards, draw the address space of each VM"},
+	{"dump", KEY_DUMP, NULL, 0, "Afterwards, print the script that rebuilds the state"},
+	{0},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+
+	switch (key) {
+	case 'c':
+		arguments->check = true;
+		return 0;
+	case 'k':
+		arguments->runner.keep_going = true;
+		return 0;
+	case 'D':
+		runner_define(&arguments->runner, state, arg);
+		return 0;
+	case KEY_MAP:
+		arguments->map = true;
+		return 0;
+	case KEY_DUMP:
+		arguments->dump = true;
+		return 0;
+	case ARGP_KEY_ARGS:
+		arguments->argv = state->argv + state->next;
+		arguments->files = state->argc - state->next;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "no FILE given");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static uint32_t run_flags(const struct arguments *arguments)
+{
+	return (arguments->check ? PANBIND_RUN_CHECK : 0) |
+	       (arguments->runner.keep_going ? PANBIND_RUN_KEEP_GOING : 0) |
+	       (arguments->runner.cmd->verbose >= 2 ? PANBIND_RUN_TRACE : 0);
+}
+
+static void show_all(struct runner *runner)
+{
+	struct show show = {runner->cmd, runner->session, NULL, NULL};
+	json_t *vms = runner->cmd->out.json ? json_array() : NULL;
+
+	for (size_t i = 0; (show.name = panbind_session_vm_name(runner->session, i)); i++) {
+		show.vm = panbind_session_vm(runner->session, show.name);
+		if (vms)
+			json_array_append_new(vms, show_vm_json(&show));
+		else if (show_vm(&show, true))
+			error_note(runner->cmd, -1, "vm %s cannot be drawn: out of memory", show.name);
+	}
+	if (vms)
+		json_object_set_new(runner->cmd->out.doc, "vms", vms);
+}
+
+static int dump_all(struct runner *runner)
+{
+	char *text;
+	int error = panbind_session_dump(runner->session, NULL, &text);
+
+	if (error)
+		return error_say(runner->cmd, CMD_FAILED, error, "the state cannot be dumped: %s",
+				 panbind_errno_name(error));
+	if (runner->cmd->out.json)
+		json_object_set_new(runner->cmd->out.doc, "dump", json_string(text));
+	else
+		fputs(text, stdout);
+	free(text);
+	return CMD_DONE;
+}
+
+static void tell_totals(struct runner *runner, bool check)
+{
+	const struct panbind_run_result *total = &runner->total;
+
+	if (runner->cmd->out.json) {
+		json_object_set(runner->cmd->out.doc, "output", runner->output);
+		json_object_set_new(runner->cmd->out.doc, "result",
+				    json_pack("{s:b, s:I, s:I, s:I, s:s}", "check", check, "commands",
+					      (json_int_t)total->commands, "ops", (json_int_t)total->ops, "failed",
+					      (json_int_t)total->failed, "outcome",
+					      panbind_outcome_name(total->outcome)));
+		return;
+	}
+	error_note(runner->cmd, 1, "%llu commands, %llu ops, %llu failed: %s", (unsigned long long)total->commands,
+		   (unsigned long long)total->ops, (unsigned long long)total->failed,
+		   panbind_outcome_name(total->outcome));
+}
+
+static int run_files(struct arguments *arguments)
+{
+	struct runner *runner = &arguments->runner;
+	int status = CMD_DONE, opened, ran;
+
+	for (int i = 0; i < arguments->files; i++) {
+		status = error_worse(status, runner_add(runner, arguments->argv[i]));
+		if (status && (!runner->keep_going || status != CMD_USAGE || !runner->count))
+			return status;
+	}
+	opened = runner_open(runner);
+	if (opened)
+		return error_worse(status, opened);
+	ran = runner_run(runner, run_flags(arguments));
+	tell_totals(runner, arguments->check);
+	if (arguments->map)
+		show_all(runner);
+	if (arguments->dump)
+		ran = error_worse(ran, dump_all(runner));
+	if (status == CMD_USAGE && runner->total.ops)
+		status = CMD_PARTIAL; /* lines were left out, the others are done */
+	return error_worse(status, ran);
+}
+
+int cmd_run(struct cmd *cmd, int argc, char **argv)
+{
+	struct arguments arguments = {.runner.cmd = cmd};
+	int status;
+
+	cmd_parse(cmd, options, parse, "FILE|-...",
+		  "Run scripts on a device, in this process. A script without 'begin' is one transaction. All VMs, BOs "
+		  "and syncobjs it made are gone when the command ends. See panbind-script(5).",
+		  argc, argv, &arguments);
+	status = run_files(&arguments);
+	runner_close(&arguments.runner);
+	return status;
+}
