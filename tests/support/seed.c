@@ -15,7 +15,7 @@ struct test_random test_random_start(const char *what)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	seed = given != NULL ? strtoull(given, NULL, 0) : (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-	printf("# %s: PANBIND_SEED=%" PRIu64 "\n", what, seed);
+	printf("# seed of %s: PANBIND_SEED=%" PRIu64 "\n", what, seed);
 	fflush(stdout);
 	return (struct test_random){.state = seed};
 }

@@ -133,7 +133,7 @@ static void assert_memory_within(const struct pb_vamap *map, const char *what)
 {
 	size_t bytes = pb_vamap_memory(map) / pb_vamap_count(map);
 
-	printf("# %s: %zu entries, %zu bytes each\n", what, pb_vamap_count(map), bytes);
+	printf("# note: %s: %zu entries, %zu bytes each\n", what, pb_vamap_count(map), bytes);
 	assert_true(bytes <= 64);
 }
 

@@ -1,0 +1,119 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Who may know whom: fails when a file includes what its room must not see, directly or through another header.
+# CONTRIBUTING.md says why each wall is there.
+set -u
+# shellcheck source=tests/shell/lib.sh
+. "$(dirname "$0")/lib.sh"
+shopt -s nullglob
+
+drm_flags=$(pkg-config --cflags libdrm)
+
+# reached ROOT FILE: base names of all headers that the compiler opens for FILE, in the tree at ROOT.
+reached() {
+	# shellcheck disable=SC2086
+	cc -M -D_GNU_SOURCE -I"$1/include" -I"$1/lib" -I"$1/lib/sim" $drm_flags "$2" 2>/dev/null |
+		tr ' \\' '\n\n' | grep '\.h$' | sed 's|.*/||' | sort -u
+}
+
+# written FILE: headers that FILE itself names.
+written() {
+	sed -nE 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]([^>"]+)[>"].*/\1/p' "$1"
+}
+
+# breaches ROOT: one line for each broken wall in the tree at ROOT.
+breaches() {
+	local root=$1 file base
+	for file in "$root"/lib/*.[ch] "$root"/lib/*/*.[ch] "$root"/cmd/*.[ch] "$root"/daemon/*.[ch] "$root"/preload/*.[ch]; do
+		base=${file#"$root"/}
+		uapi_wall "$base" "$file"
+		library_wall "$base" "$file"
+		case $base in
+		lib/sim/*) sim_wall "$base" "$file" ;;
+		cmd/* | daemon/*) face_wall "$root" "$base" "$file" ;;
+		lib/script*.c | lib/batch*.c | lib/check*.c | lib/vamap*.c | lib/plan*.c) pure_wall "$root" "$base" "$file" ;;
+		esac
+	done
+}
+
+# Only files that fill or answer ioctls name the uAPI.
+uapi_wall() {
+	case $1 in
+	lib/bind*.[ch] | lib/vm.c | lib/bo.c | lib/device.c | lib/syncobj.c | lib/backend*.c | lib/sim/* | preload/*) ;;
+	*) ! written "$2" | grep -qxE '(.*/)?(uapi|panthor_drm)\.h' || echo "$1 includes the uAPI" ;;
+	esac
+}
+
+# Foreign libraries stay in the rooms that are built around them.
+library_wall() {
+	local header
+	while read -r header; do
+		case $header:$1 in
+		sqlite3*:lib/log/* | event2/*:daemon/* | jansson*:daemon/* | jansson*:cmd/* | argp.h:daemon/* | argp.h:cmd/* | lzma*:cmd/*) ;;
+		xf86drm*:lib/backend_drm.c | xf86drm*:lib/device.c | xf86drm*:preload/*) ;;
+		sqlite3* | event2/* | event.h* | jansson* | argp.h* | lzma* | xf86drm*) echo "$1 includes $header" ;;
+		esac
+	done < <(written "$2")
+}
+
+# The simulator is the library's oracle, so it shares nothing with it but the seam and the public types.
+sim_wall() {
+	local header
+	while read -r header; do
+		case $header in
+		uapi.h | backend.h | panbind.h | sim*.h) ;;
+		*/*) ;;
+		*) [ ! -e "$SOURCE/lib/$header" ] || echo "$1 includes $header" ;;
+		esac
+	done < <(written "$2")
+}
+
+# Programs use the public headers: if they need more, the header lacks something.
+face_wall() {
+	local header
+	while read -r header; do
+		header=${header##*/}
+		case $header in
+		panbind.h | panbind-log.h) ;;
+		*) [ -e "$1/$(dirname "$2")/$header" ] || { [ ! -e "$SOURCE/lib/$header" ] && [ ! -e "$SOURCE/lib/sim/$header" ]; } ||
+			echo "$2 includes $header" ;;
+		esac
+	done < <(written "$3")
+}
+
+# Pure rooms see no device, not even through a header of somebody else's.
+pure_wall() {
+	local found
+	found=$(reached "$1" "$3" | grep -xE 'uapi\.h|panthor_drm\.h|drm\.h|xf86drm\.h|bind\.h|sim.*\.h' | tr '\n' ' ')
+	[ -z "$found" ] || echo "$2 reaches $found"
+	[ -n "$(reached "$1" "$3")" ] || echo "$2 cannot be read by the compiler"
+}
+
+breaches "$SOURCE" >"$TMP/breaches"
+sed 's/^/# /' "$TMP/breaches"
+ok "no wall is broken" test ! -s "$TMP/breaches"
+
+# And a broken wall is seen: each line below, put into its file, has to be reported.
+noticed() {
+	local file=$1 line=$2 tree=$TMP/tree
+	rm -rf "$tree"
+	mkdir -p "$tree/lib/sim" "$tree/cmd" "$tree/include"
+	cp "$SOURCE"/include/*.h "$tree/include"
+	cp "$SOURCE"/lib/*.h "$tree/lib"
+	printf '%s\n' "$line" >"$tree/$file"
+	breaches "$tree" >"$TMP/noticed"
+	ok "noticed: $file with $line" grep -q "^$file " "$TMP/noticed"
+}
+noticed lib/sim/sim_vm.c '#include "vamap.h"'
+noticed lib/sim/sim_vm.c '#include "internal.h"'
+noticed lib/plan.c '#include "uapi.h"'
+noticed lib/plan.c '#include "bind.h"'
+noticed lib/script_lex.c '#include <xf86drm.h>'
+noticed lib/txn.c '#include "uapi.h"'
+noticed lib/vamap_tree.c '  #  include <drm.h>'
+noticed cmd/cmd_run.c '#include "internal.h"'
+noticed cmd/cmd_run.c '#include "../lib/script.h"'
+noticed lib/state.c '#include <jansson.h>'
+noticed cmd/cmd_run.c '#include <sqlite3.h>'
+
+done_testing
