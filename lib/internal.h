@@ -268,5 +268,12 @@ uint64_t pb_driver_ops(const struct panbind_op *op, bool native_sparse);
 
 /** The sparse region that holds all of the range, or NULL. */
 const struct pb_region *pb_region_find(const struct panbind_vm *vm, uint64_t va, uint64_t size);
+/** What panbind_sparse_reserve(), _bind() and _release() look at before they bind, for who binds by a batch instead. */
+int pb_sparse_check_free(const struct panbind_vm *vm, uint64_t va, uint64_t size, struct panbind_error *reterr);
+int pb_sparse_check_inside(const struct panbind_vm *vm, uint64_t va, uint64_t size, struct panbind_error *reterr);
+int pb_sparse_check_region(const struct panbind_vm *vm, uint64_t va, uint64_t size, struct panbind_error *reterr);
+/** Change the list of regions and nothing else. Adding after a removal cannot fail; else 0 or -ENOMEM. */
+int pb_region_add(struct panbind_vm *vm, uint64_t va, uint64_t size);
+void pb_region_remove(struct panbind_vm *vm, uint64_t va);
 
 #endif /* PB_INTERNAL_H */

@@ -172,6 +172,9 @@ const struct pb_command *pb_script_command(const struct panbind_script *script, 
 /** The text of an interned name; ids run from 1 to pb_script_name_count(). */
 const char *pb_script_name(const struct panbind_script *script, uint32_t name);
 uint32_t pb_script_name_count(const struct panbind_script *script);
+/** The command as one line, all in it expanded; cut to @size. script_format.c. */
+void pb_command_format(const struct panbind_script *script, const struct pb_command *command, char *buffer,
+		       size_t size);
 /** The name of the file that a command stands in. */
 const char *pb_script_file(const struct panbind_script *script, const struct pb_command *command);
 /** The script has a `begin` without `async`: it is not one implicit transaction. */

@@ -47,7 +47,7 @@ static int check_range(uint64_t va, uint64_t size, struct panbind_error *reterr)
 }
 
 /** Nothing may be in the way of a new region: neither another one nor a mapping. */
-static int check_free(const struct panbind_vm *vm, uint64_t va, uint64_t size, struct panbind_error *reterr)
+int pb_sparse_check_free(const struct panbind_vm *vm, uint64_t va, uint64_t size, struct panbind_error *reterr)
 {
 	struct pb_range mapping;
 	size_t index = first_after(vm, va);
@@ -63,7 +63,7 @@ static int check_free(const struct panbind_vm *vm, uint64_t va, uint64_t size, s
 	return 0;
 }
 
-static int check_inside(const struct panbind_vm *vm, uint64_t va, uint64_t size, struct panbind_error *reterr)
+int pb_sparse_check_inside(const struct panbind_vm *vm, uint64_t va, uint64_t size, struct panbind_error *reterr)
 {
 	int ret = check_range(va, size, reterr);
 	if (ret == 0 && !pb_region_find(vm, va, size))
@@ -71,6 +71,19 @@ static int check_inside(const struct panbind_vm *vm, uint64_t va, uint64_t size,
 				      "0x%llx+0x%llx is not inside one sparse region", (unsigned long long)va,
 				      (unsigned long long)size);
 	return ret;
+}
+
+int pb_sparse_check_region(const struct panbind_vm *vm, uint64_t va, uint64_t size, struct panbind_error *reterr)
+{
+	int ret = check_range(va, size, reterr);
+	if (ret < 0)
+		return ret;
+	const struct pb_region *region = pb_region_find(vm, va, size);
+	if (!region || region->va != va || region->size != size)
+		return pb_error_at_op(reterr, -ENOENT, PANBIND_STAGE_VALIDATE, PANBIND_NO_OP, va, size,
+				      "no sparse region was reserved as 0x%llx+0x%llx", (unsigned long long)va,
+				      (unsigned long long)size);
+	return 0;
 }
 
 /** One more entry, before anything is submitted. */
@@ -95,11 +108,19 @@ static void insert_region(struct panbind_vm *vm, uint64_t va, uint64_t size)
 	vm->region_count++;
 }
 
-static void remove_region(struct panbind_vm *vm, uint64_t va)
+void pb_region_remove(struct panbind_vm *vm, uint64_t va)
 {
 	struct pb_region *at = &vm->regions[first_after(vm, va)];
 	vm->region_count--;
 	memmove(at, at + 1, (vm->regions + vm->region_count - at) * sizeof(*at));
+}
+
+int pb_region_add(struct panbind_vm *vm, uint64_t va, uint64_t size)
+{
+	int ret = reserve_region(vm);
+	if (ret == 0)
+		insert_region(vm, va, size);
+	return ret;
 }
 
 static int map_dummy(struct panbind_vm *vm, uint64_t va, uint64_t size, struct panbind_error *reterr)
@@ -112,7 +133,7 @@ int panbind_sparse_reserve(struct panbind_vm *vm, uint64_t va, uint64_t size, st
 {
 	int ret = check_range(va, size, reterr);
 	if (ret == 0)
-		ret = check_free(vm, va, size, reterr);
+		ret = pb_sparse_check_free(vm, va, size, reterr);
 	if (ret < 0)
 		return ret;
 	if (reserve_region(vm) < 0)
@@ -126,29 +147,24 @@ int panbind_sparse_reserve(struct panbind_vm *vm, uint64_t va, uint64_t size, st
 int panbind_sparse_bind(struct panbind_vm *vm, uint64_t va, uint64_t size, struct panbind_bo *bo, uint64_t bo_offset,
 			uint32_t flags, struct panbind_error *reterr)
 {
-	int ret = check_inside(vm, va, size, reterr);
+	int ret = pb_sparse_check_inside(vm, va, size, reterr);
 	return ret < 0 ? ret : panbind_vm_map(vm, va, size, bo, bo_offset, flags, reterr);
 }
 
 int panbind_sparse_unbind(struct panbind_vm *vm, uint64_t va, uint64_t size, struct panbind_error *reterr)
 {
-	int ret = check_inside(vm, va, size, reterr);
+	int ret = pb_sparse_check_inside(vm, va, size, reterr);
 	return ret < 0 ? ret : map_dummy(vm, va, size, reterr);
 }
 
 int panbind_sparse_release(struct panbind_vm *vm, uint64_t va, uint64_t size, struct panbind_error *reterr)
 {
-	int ret = check_range(va, size, reterr);
+	int ret = pb_sparse_check_region(vm, va, size, reterr);
 	if (ret < 0)
 		return ret;
-	const struct pb_region *region = pb_region_find(vm, va, size);
-	if (!region || region->va != va || region->size != size)
-		return pb_error_at_op(reterr, -ENOENT, PANBIND_STAGE_VALIDATE, PANBIND_NO_OP, va, size,
-				      "no sparse region was reserved as 0x%llx+0x%llx", (unsigned long long)va,
-				      (unsigned long long)size);
 	ret = panbind_vm_unmap(vm, va, size, reterr);
 	if (ret == 0)
-		remove_region(vm, va);
+		pb_region_remove(vm, va);
 	return ret;
 }
 
