@@ -509,13 +509,13 @@ int panbind_script_line(const struct panbind_script *script, const struct panbin
 
 /** What a session shows its host: the library itself never prints. */
 enum panbind_event_type {
-	PANBIND_EVENT_COMMAND = 0, /* a command begins: text, line (only with PANBIND_RUN_TRACE) */
+	PANBIND_EVENT_COMMAND = 0, /* a command begins: text (expanded), line (only with PANBIND_RUN_TRACE) */
 	PANBIND_EVENT_ERROR,	   /* a command failed: error, outcome */
-	PANBIND_EVENT_TEXT,	   /* output of echo, dump: text */
+	PANBIND_EVENT_TEXT,	   /* output of echo, lists, dump: text, one line without its newline, or many lines */
 	PANBIND_EVENT_SHOW_VM,	   /* `vm show NAME [--map]`: vm, name, with_map */
-	PANBIND_EVENT_PLAN,	   /* planning: a unit of the plan: vm, name, unit */
-	PANBIND_EVENT_GPU,	   /* `gpu` readers ended: vm, name, stats, torn */
-	PANBIND_EVENT_TXN,	   /* a transaction ended: outcome, ops */
+	PANBIND_EVENT_PLAN, /* a unit of the plan: vm (a scratch copy), name, unit; text: its BO's name or NULL */
+	PANBIND_EVENT_GPU,  /* `gpu` readers ended: vm, name, stats (since they began), torn */
+	PANBIND_EVENT_TXN,  /* a transaction ended: outcome, ops */
 };
 
 struct panbind_event {
@@ -547,8 +547,11 @@ void panbind_session_destroy(struct panbind_session *session);
 
 /** Totals of a run. */
 struct panbind_run_result {
-	uint64_t commands, ops, failed;
-	enum panbind_outcome outcome; /* the worst one */
+	uint64_t commands; /* that were carried out, or checked */
+	uint64_t ops;	   /* that were bound and stay: those of transactions that were applied */
+	uint64_t failed;   /* errors that were reported */
+	enum panbind_outcome
+		outcome; /* the worst one of all transactions; one that a script rolls back is no failure */
 };
 
 /**
