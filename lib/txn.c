@@ -8,6 +8,9 @@
  * What the GPU sees. Every op is atomic by itself where the driver makes it so; between the ops of a batch, and while
  * they are being undone, the GPU sees the states in between. "All or nothing" is a promise about what is left behind.
  *
+ * What is restored is each page's backing and flags. A mapping that an op had cut stays in pieces, here and in the
+ * driver.
+ *
  * Calling sequence. panbind_txn_run() is one batch on one VM. In steps: begin, then any number of binds on VMs of one
  * device, then commit or rollback, which end it. A bind that fails has undone its own ops, and the transaction stays
  * open; the caller decides. A VM belongs to the transaction from its first bind to the end, and is refused elsewhere.
