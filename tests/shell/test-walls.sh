@@ -13,7 +13,7 @@ drm_flags=$(pkg-config --cflags libdrm)
 reached() {
 	# shellcheck disable=SC2086
 	cc -M -D_GNU_SOURCE -I"$1/include" -I"$1/lib" -I"$1/lib/sim" $drm_flags "$2" 2>/dev/null |
-		tr ' \\' '\n\n' | grep '\.h$' | sed 's|.*/||' | sort -u
+		sed 's|[ \\][ \\]*|\n|g' | grep '\.h$' | sed 's|.*/||' | sort -u
 }
 
 # written FILE: headers that FILE itself names.
