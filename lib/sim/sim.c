@@ -59,6 +59,7 @@ static const struct sim_ioctl ioctls[] = {
 	SYNCOBJ(SYNCOBJ_QUERY),
 	SYNCOBJ(SYNCOBJ_TRANSFER),
 	SYNCOBJ(SYNCOBJ_TIMELINE_SIGNAL),
+	{"SYNCOBJ_EVENTFD", SIM_IOCTL_SYNCOBJ_EVENTFD, 0, NULL},
 	DRIVER(DEV_QUERY, 0, sim_dev_query_ioctl),
 	DRIVER(VM_CREATE, 0, sim_vm_create_ioctl),
 	DRIVER(VM_DESTROY, 0, sim_vm_destroy_ioctl),
@@ -234,6 +235,11 @@ static int sim_atomic(struct pb_file *file)
 	return ((struct sim_file *)file)->device->options.atomic ? PANBIND_YES : PANBIND_NO;
 }
 
+static int sim_fence_file_status(struct pb_file *file, int sync_file, int *ret_status)
+{
+	return sim_sync_file_status(sync_file, ret_status);
+}
+
 static const struct pb_gpu_ops gpu_ops = {
 	.resident = sim_gpu_resident,
 	.access = sim_gpu_access,
@@ -248,6 +254,7 @@ const struct pb_backend pb_backend_sim = {
 	.close = sim_close,
 	.ioctl = sim_ioctl,
 	.mmap = sim_mmap,
+	.fence_status = sim_fence_file_status,
 	.path = sim_path,
 	.atomic = sim_atomic,
 	.gpu = &gpu_ops,

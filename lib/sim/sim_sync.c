@@ -12,18 +12,12 @@
 #include <drm.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Newer than some installed headers. */
 #ifndef DRM_SYNCOBJ_WAIT_FLAGS_WAIT_DEADLINE
 #define DRM_SYNCOBJ_WAIT_FLAGS_WAIT_DEADLINE (1u << 3) /* a hint, and no simulated fence needs one */
 #endif
-#define NR_EVENTFD 0xcf
-struct eventfd_args {
-	uint32_t handle, flags;
-	uint64_t point;
-	int32_t fd;
-	uint32_t pad;
-};
 
 /* ---- The ioctls ---- */
 
@@ -277,7 +271,7 @@ static int do_query(struct sim_syncs *syncs, void *arg)
 
 static int do_eventfd(struct sim_syncs *syncs, void *arg)
 {
-	struct eventfd_args *args = arg;
+	struct sim_syncobj_eventfd *args = arg;
 	struct sim_syncobj *syncobj;
 	int ret;
 
@@ -312,7 +306,7 @@ static serve_fn *find_ioctl(unsigned long request)
 		{_IOC_NR(DRM_IOCTL_SYNCOBJ_QUERY), do_query},
 		{_IOC_NR(DRM_IOCTL_SYNCOBJ_TRANSFER), do_transfer},
 		{_IOC_NR(DRM_IOCTL_SYNCOBJ_TIMELINE_SIGNAL), do_timeline_signal},
-		{NR_EVENTFD, do_eventfd},
+		{_IOC_NR(SIM_IOCTL_SYNCOBJ_EVENTFD), do_eventfd},
 	};
 
 	if (_IOC_TYPE(request) != DRM_IOCTL_BASE)
@@ -339,8 +333,8 @@ int sim_syncs_ioctl(struct sim_syncs *syncs, unsigned long request, void *arg)
 
 	if (!serve)
 		return -EINVAL;
-	if (sim_copy_from_user(buffer, (uintptr_t)arg, size))
-		return -EFAULT;
+	memcpy(buffer, arg, size);
 	ret = serve(syncs, buffer);
-	return sim_copy_to_user((uintptr_t)arg, buffer, size) ? -EFAULT : ret;
+	memcpy(arg, buffer, size);
+	return ret;
 }

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 
 struct sim_fence;
 struct sim_syncobj;
@@ -39,14 +40,23 @@ int sim_fence_add_callback(struct sim_fence *fence, struct sim_fence_cb *cb);
 /** True: cb->fn will not run. False: it runs just now on another thread, or has run. */
 bool sim_fence_remove_callback(struct sim_fence *fence, struct sim_fence_cb *cb);
 
+/** The newest of the ioctls, which some installed headers lack. */
+struct sim_syncobj_eventfd {
+	uint32_t handle, flags;
+	uint64_t point;
+	int32_t fd;
+	uint32_t pad;
+};
+#define SIM_IOCTL_SYNCOBJ_EVENTFD _IOWR('d', 0xcf, struct sim_syncobj_eventfd)
+
 int sim_syncs_create(struct sim_syncs **ret_syncs);
 void sim_syncs_destroy(struct sim_syncs *syncs);
 /** Is this request one of DRM_IOCTL_SYNCOBJ_*? */
 bool sim_syncs_handles(unsigned long request);
 /**
- * Serve it: 0 or a negative errno. @arg is the program's pointer, of the size that @request states (programs of another
- * age have shorter or longer structs); a bad one is -EFAULT. Waits block the calling thread only; a caught signal ends
- * them with -EINTR.
+ * Serve it: 0 or a negative errno. @arg is the caller's copy of the argument, of the size that @request states
+ * (programs of another age have shorter or longer structs); it is written back to. What it points to is user memory.
+ * Waits block the calling thread only; a caught signal ends them with -EINTR.
  */
 int sim_syncs_ioctl(struct sim_syncs *syncs, unsigned long request, void *arg);
 

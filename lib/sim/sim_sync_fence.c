@@ -79,14 +79,10 @@ struct sim_fence *sim_fence_get(struct sim_fence *fence)
 	return fence;
 }
 
-int sim_fence_status(struct sim_fence *fence)
+/* It has been told. True of a point later than sim_fence_is_signaled(). */
+static bool is_settled(struct sim_fence *fence)
 {
-	return atomic_load(&fence->status);
-}
-
-bool sim_fence_is_signaled(struct sim_fence *fence)
-{
-	return sim_fence_status(fence) != 1;
+	return atomic_load(&fence->status) != 1;
 }
 
 static struct chain *to_chain(struct sim_fence *fence)
@@ -139,7 +135,7 @@ int sim_fence_add_callback(struct sim_fence *fence, struct sim_fence_cb *cb)
 	int ret = -ENOENT;
 
 	pthread_mutex_lock(&fence->lock);
-	if (!sim_fence_is_signaled(fence)) {
+	if (!is_settled(fence)) {
 		cb->next = NULL;
 		*fence->last = cb;
 		fence->last = &cb->next;
@@ -173,7 +169,7 @@ static struct sim_fence_cb *settle(struct sim_fence *fence, int error)
 	struct sim_fence_cb *callbacks = NULL;
 
 	pthread_mutex_lock(&fence->lock);
-	if (!sim_fence_is_signaled(fence)) {
+	if (!is_settled(fence)) {
 		atomic_store(&fence->status, error);
 		callbacks = fence->first;
 		fence->first = NULL;
@@ -301,7 +297,7 @@ static bool payload_signaled(struct sim_fence *fence)
 {
 	struct chain *chain = to_chain(fence);
 
-	return sim_fence_is_signaled(chain ? chain->fence : fence);
+	return is_settled(chain ? chain->fence : fence);
 }
 
 /* From a point to the nearest older one whose own fence is pending; trades one reference for the other. */
@@ -317,6 +313,27 @@ static struct sim_fence *chain_walk(struct sim_fence *fence)
 	}
 	sim_fence_put(fence);
 	return prev;
+}
+
+bool sim_fence_is_signaled(struct sim_fence *fence)
+{
+	struct sim_fence *pending;
+
+	if (is_settled(fence))
+		return true;
+	if (!to_chain(fence) || !payload_signaled(fence))
+		return false;
+	pending = chain_walk(sim_fence_get(fence));
+	sim_fence_put(pending);
+	return !pending;
+}
+
+int sim_fence_status(struct sim_fence *fence)
+{
+	int status = atomic_load(&fence->status);
+
+	/* A point carries no error of its own. */
+	return status == 1 && fence->chained && sim_fence_is_signaled(fence) ? 0 : status;
 }
 
 int sim_chain_find(struct sim_fence *head, uint64_t point, struct sim_fence **ret_fence)
