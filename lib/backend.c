@@ -37,7 +37,9 @@ int pb_backend_open(const char *spec, struct pb_file **ret_file, struct panbind_
 					 (int)(length < 32 ? length : 32), spec);
 
 	int ret = backend->open(colon + 1, ret_file, reterr);
-	if (ret < 0 && reterr && reterr->column > 0)
+	if (ret < 0 && reterr && reterr->column > 0) {
+		reterr->line = 1;
 		reterr->column += length + 1; /* the backend saw only what follows "NAME:" */
+	}
 	return ret;
 }
