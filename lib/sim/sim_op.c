@@ -23,7 +23,9 @@
 struct exec {
 	struct sim_vm *vm;
 	bool atomic;
-	struct sim_vma *returned; /* detached; their BOs are put when no access can be on its way to them */
+	/* What goes at the end, when no access can be on its way to it: detached VMAs, and a BO that was replaced. */
+	struct sim_vma *returned;
+	struct sim_bo *replaced;
 };
 
 static uint64_t align_down(uint64_t va)
@@ -147,6 +149,33 @@ static void map_range(struct exec *exec, const struct sim_op *op)
 	sim_vmas_insert(&exec->vm->vmas, op->va, op->size, sim_bo_get(op->bo), op->offset, op->flags);
 }
 
+/* The usual remap: one mapping gives way to another of the same range, and the VMA stays in its place. */
+static bool replace_same(struct exec *exec, const struct sim_op *op)
+{
+	struct sim_vma *vma = sim_vmas_find(&exec->vm->vmas, op->va);
+
+	if (!vma || vma->start != op->va || vma->size != op->size)
+		return false;
+	edit_unmap(exec, op->va, op->size);
+	edit_map(exec, op->va, op->size, op->bo, op->offset, op->flags);
+	exec->replaced = vma->bo;
+	vma->bo = sim_bo_get(op->bo);
+	vma->offset = op->offset;
+	vma->flags = op->flags;
+	return true;
+}
+
+static void run(struct exec *exec, const struct sim_op *op)
+{
+	bool map = op->type == PB_OP_MAP && !op->error;
+
+	if (map && replace_same(exec, op))
+		return;
+	unmap_range(exec, op->va, op->va + op->size);
+	if (map)
+		map_range(exec, op);
+}
+
 /* Give back tables and BOs that nobody can be in any more. */
 static void release(struct exec *exec, uint64_t start, uint64_t size)
 {
@@ -158,6 +187,7 @@ static void release(struct exec *exec, uint64_t start, uint64_t size)
 			sim_mmu_drain_all(vm);
 		sim_pt_reclaim(&vm->pt);
 	}
+	sim_bo_put(exec->replaced);
 	while (exec->returned) {
 		struct sim_vma *vma = exec->returned;
 
@@ -204,9 +234,7 @@ static int exec_locked(struct sim_vm *vm, const struct sim_op *op)
 		return ret;
 	if (exec.atomic)
 		lock_op(vm, op);
-	unmap_range(&exec, op->va, op->va + op->size);
-	if (op->type == PB_OP_MAP && !op->error)
-		map_range(&exec, op);
+	run(&exec, op);
 	if (exec.atomic) {
 		sim_mmu_flush(vm, op->va, op->size);
 		sim_mmu_unlock(vm);
