@@ -15,7 +15,7 @@
 
 #define SLAB_TABLES 15
 #define ADDR_LIMIT  (UINT64_C(1) << 48)
-/* More tables than this for one op (4 GiB of them) is more than a board has memory for. */
+/* Tables that a board has memory for: 4 GiB of them, enough for an op of 2 TiB. */
 #define RESERVE_MAX (UINT64_C(1) << 20)
 
 struct sim_table_slab {
@@ -47,8 +47,6 @@ static int add_slab(struct sim_pt *pt)
 
 static int reserve_tables(struct sim_pt *pt, uint64_t count)
 {
-	if (count > RESERVE_MAX)
-		return -ENOMEM;
 	while (pt->free_count < count) {
 		int ret = add_slab(pt);
 
@@ -98,18 +96,20 @@ static uint64_t pieces(uint64_t va, uint64_t end, uint64_t size)
 	return (end - 1) / size - va / size + 1;
 }
 
+/* The driver reserves for pages even where blocks will do, and fails where that is too much; so do we, for less. */
 int sim_pt_reserve(struct sim_pt *pt, uint64_t va, uint64_t size, bool blocks)
 {
-	uint64_t count = 2;
+	uint64_t end = va + size, leaves, others;
 
-	if (size) {
-		uint64_t end = va + size, last = pieces(va, end, level_size(2));
-
-		if (blocks && last > 2)
-			last = 2;
-		count += last + pieces(va, end, level_size(1)) + pieces(va, end, level_size(0));
-	}
-	return reserve_tables(pt, count);
+	if (!size)
+		return reserve_tables(pt, 2);
+	leaves = pieces(va, end, level_size(2));
+	others = pieces(va, end, level_size(1)) + pieces(va, end, level_size(0));
+	if (leaves + others > RESERVE_MAX)
+		return -ENOMEM;
+	if (blocks && leaves > 2)
+		leaves = 2;
+	return reserve_tables(pt, 2 + leaves + others);
 }
 
 static uint64_t load(const struct sim_table *table, unsigned index)
