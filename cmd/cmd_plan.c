@@ -63,16 +63,13 @@ static void ops_text(const struct panbind_plan_unit *unit, char text[OUT_NUMBER]
 		snprintf(text, OUT_NUMBER, "%" PRIu32, unit->first);
 }
 
-static void bo_text(const struct arguments *arguments, const struct panbind_op *op, char text[256])
+/* The BO of a plan lives on a scratch device; only the event knows the name that it has in the script. */
+static void bo_text(const struct panbind_event *event, char text[256])
 {
-	char name[OUT_NUMBER];
+	const struct panbind_op *op = &event->unit->op;
 
-	text[0] = '-';
-	text[1] = '\0';
-	if (!op->bo)
-		return;
-	snprintf(text, 256, op->bo_offset ? "%.200s+0x%" PRIx64 : "%.200s",
-		 show_bo_name(arguments->runner.session, op->bo, name), op->bo_offset);
+	snprintf(text, 256, op->bo && op->bo_offset ? "%.200s+0x%" PRIx64 : "%.200s", event->text ? event->text : "-",
+		 op->bo_offset);
 }
 
 /* ---- Text ---- */
@@ -96,15 +93,16 @@ static void begin_table(struct arguments *arguments, const struct panbind_event 
 	arguments->table_open = table_begin(&arguments->table, 9, "rlrrlrrrl", heads) == 0;
 }
 
-static void print_unit(struct arguments *arguments, const struct panbind_plan_unit *unit)
+static void print_unit(struct arguments *arguments, const struct panbind_event *event)
 {
+	const struct panbind_plan_unit *unit = event->unit;
 	char ops[OUT_NUMBER], va[OUT_NUMBER], size[OUT_NUMBER], replaces[OUT_NUMBER], lock[OUT_NUMBER],
 		width[OUT_NUMBER], bo[256];
 
 	if (!arguments->table_open)
 		return;
 	ops_text(unit, ops);
-	bo_text(arguments, &unit->op, bo);
+	bo_text(event, bo);
 	snprintf(replaces, sizeof(replaces), "%" PRIu32, unit->replaces);
 	table_row(&arguments->table,
 		  (const char *[]){ops, type_name(unit->op.type), output_hex(va, unit->op.va),
@@ -122,9 +120,9 @@ static void begin_txn_json(struct arguments *arguments, const struct panbind_eve
 							 "units", arguments->units));
 }
 
-static void add_unit_json(struct arguments *arguments, const struct panbind_plan_unit *unit)
+static void add_unit_json(struct arguments *arguments, const struct panbind_event *event)
 {
-	char name[OUT_NUMBER];
+	const struct panbind_plan_unit *unit = event->unit;
 	json_t *json = json_object();
 
 	json_object_set_new(json, "first", json_integer(unit->first));
@@ -132,9 +130,7 @@ static void add_unit_json(struct arguments *arguments, const struct panbind_plan
 	json_object_set_new(json, "op", json_string(type_name(unit->op.type)));
 	json_object_set_new(json, "va", output_json_hex(unit->op.va));
 	json_object_set_new(json, "size", output_json_hex(unit->op.size));
-	json_object_set_new(json, "bo",
-			    unit->op.bo ? json_string(show_bo_name(arguments->runner.session, unit->op.bo, name))
-					: json_null());
+	json_object_set_new(json, "bo", event->text ? json_string(event->text) : json_null());
 	json_object_set_new(json, "offset", output_json_hex(unit->op.bo_offset));
 	json_object_set_new(json, "flags", output_json_flags(unit->op.flags));
 	json_object_set_new(json, "driver_ops", json_integer(unit->driver_ops));
@@ -165,9 +161,9 @@ static void on_plan(void *data, const struct panbind_event *event)
 	arguments->driver_ops += unit->driver_ops;
 	arguments->atomic_units += unit->atomic == PANBIND_YES;
 	if (json)
-		add_unit_json(arguments, unit);
+		add_event_json(arguments, unit);
 	else
-		print_unit(arguments, unit);
+		print_event(arguments, unit);
 }
 
 static void tell_totals(struct arguments *arguments)
