@@ -161,9 +161,9 @@ static void on_plan(void *data, const struct panbind_event *event)
 	arguments->driver_ops += unit->driver_ops;
 	arguments->atomic_units += unit->atomic == PANBIND_YES;
 	if (json)
-		add_event_json(arguments, unit);
+		add_unit_json(arguments, event);
 	else
-		print_event(arguments, unit);
+		print_unit(arguments, event);
 }
 
 static void tell_totals(struct arguments *arguments)
