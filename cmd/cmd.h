@@ -46,7 +46,7 @@ struct cmd_verb {
 
 extern const struct cmd_verb cmd_verbs[]; /* ends with a NULL name */
 const struct cmd_verb *cmd_verb_find(const char *name);
-/** Print the help of the program itself. */
+/** Print the help of the program itself and end the process. */
 void cmd_program_help(void);
 
 /* ---- options.c: what every verb takes ---- */

@@ -106,11 +106,13 @@ static struct argp program_argp(void)
 
 void cmd_program_help(void)
 {
-	static char name[] = "panbind";
+	static char name[] = "panbind", help[] = "--help";
+	char *argv[] = {name, help, NULL};
 	struct argp argp = program_argp();
+	struct cmd cmd = {0};
+	struct program_input input = {.cmd = &cmd};
 
-	argp_help(&argp, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK, name);
-	free((char *)argp.doc);
+	argp_parse(&argp, 2, argv, 0, NULL, &input); /* prints, and ends the process */
 }
 
 /*

@@ -26,7 +26,7 @@ char *target_denied_node(void)
 
 void target_suggest_simulator(const struct cmd *cmd)
 {
-	error_note(cmd, 0, "the simulator needs no device: panbind -d sim: %s ...", cmd->verb);
+	error_note(cmd, 0, "the simulator needs no device: panbind -d sim: %s", cmd->verb);
 }
 
 static int say_denied(struct cmd *cmd, const char *path)
