@@ -57,7 +57,7 @@ static void write_result(struct cmd *cmd, const struct import *import, const cha
 static int finish(struct cmd *cmd, const struct import *import, int error, const char *text)
 {
 	if (error == -ECANCELED)
-		return error_say(cmd, limit_status(), -ECANCELED, "%s: nothing was written: %s", import->trace.file,
+		return error_say(cmd, limit_status(), limit_code(), "%s: nothing was written: %s", import->trace.file,
 				 limit_reason());
 	if (error)
 		return error == -EINVAL ? CMD_USAGE : CMD_FAILED;

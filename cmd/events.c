@@ -76,8 +76,8 @@ static void on_txn(struct runner *runner, const struct panbind_event *event)
 				      json_pack("{s:s, s:i, s:o, s:s}", "type", "txn", "line", (int)event->line, "ops",
 						count(event->ops), "outcome", panbind_outcome_name(event->outcome)));
 	else
-		error_note(runner->cmd, 1, "%s:%" PRIu32 ": %" PRIu64 " op%s %s", event->file ? event->file : "-",
-			   event->line, event->ops, event->ops == 1 ? "" : "s", panbind_outcome_name(event->outcome));
+		error_note(runner->cmd, 1, "%" PRIu64 " op%s %s", event->ops, event->ops == 1 ? "" : "s",
+			   panbind_outcome_name(event->outcome));
 }
 
 void runner_on_event(void *data, const struct panbind_event *event)

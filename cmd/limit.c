@@ -2,6 +2,7 @@
 /* The limit of -T and the signals that ask for the end. See limit.h for how an end is brought about. */
 #include "limit.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -78,6 +79,11 @@ void limit_watch(struct panbind_session *session)
 int limit_status(void)
 {
 	return reached == SIGALRM ? CMD_TIMED_OUT : CMD_FAILED;
+}
+
+int limit_code(void)
+{
+	return reached == SIGALRM ? -ETIMEDOUT : -ECANCELED;
 }
 
 const char *limit_reason(void)

@@ -19,8 +19,9 @@ void limit_begin(double seconds);
 void limit_end(void);
 /** Has the time come? 0, SIGALRM for the limit, or the signal. */
 int limit_reached(void);
-/** The exit status and the words for it, when limit_reached(). */
+/** The exit status, the errno and the words for it, when limit_reached(). */
 int limit_status(void);
+int limit_code(void);
 const char *limit_reason(void);
 /** The session that is to be stopped, NULL for none. */
 void limit_watch(struct panbind_session *session);

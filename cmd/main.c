@@ -15,7 +15,8 @@
 #include "cmd.h"
 #include "limit.h"
 
-const char *argp_program_version = "panbind " PANBIND_VERSION;
+/* argp is in libc and looks for this name there: it must not be hidden like everything else. */
+__attribute__((visibility("default"))) const char *argp_program_version = "panbind " PANBIND_VERSION;
 
 const struct cmd_verb cmd_verbs[] = {
 	{"devices", "list render nodes: driver version, atomic updates or not", cmd_devices},

@@ -123,8 +123,8 @@ static int run_status(struct runner *runner, int code, const struct panbind_erro
 	bool stopped = code < 0 && limit_reached();
 
 	if (stopped)
-		error_say(runner->cmd, limit_status(), -ECANCELED, "%s: the run was stopped (%s)", limit_reason(),
-			  panbind_outcome_name(result->outcome));
+		error_say(runner->cmd, limit_status(), limit_code(), "the run was stopped (%s): %s",
+			  panbind_outcome_name(result->outcome), limit_reason());
 	else if (code < 0 && !runner->reported)
 		runner_error(runner, error, &result->outcome);
 	if (code >= 0)

@@ -81,8 +81,8 @@ int source_read(struct cmd *cmd, const char *path, struct source *ret_source)
 	if (err) {
 		source_free(&source);
 		if (err == EINTR)
-			return error_say(cmd, limit_status(), -EINTR, "%s: stopped while reading: %s", source.name,
-					 limit_reason());
+			return error_say(cmd, limit_status(), limit_code(), "%s: stopped while reading: %s",
+					 source.name, limit_reason());
 		return fail(cmd, source.name, err);
 	}
 	*ret_source = source;
