@@ -340,7 +340,8 @@ int panbind_batch_signal(struct panbind_batch *batch, struct panbind_syncobj *sy
  *
  * Checked whole against @vm before anything is submitted (stage VALIDATE, nothing done). A synchronous bind that a
  * signal interrupts is resumed at the op where it stopped. A synchronous bind that fails at op i leaves the ops before
- * it in place: reterr->op is i, stage SUBMIT. An asynchronous bind (PANBIND_BIND_ASYNC) is taken whole or refused
+ * it in place: reterr->op is i, stage SUBMIT. Op i itself is put back when it may have been half done, and the VM is
+ * poisoned when that fails. An asynchronous bind (PANBIND_BIND_ASYNC) is taken whole or refused
  * whole; what fails later shows in its fences and in panbind_vm_get_state().
  *
  * Errors: -EINVAL empty batch or bad op; -EBUSY the range of an asynchronous bind in flight is touched synchronously;
