@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "runner.h"
-#include "show.h"
 
 struct arguments {
 	struct runner runner;

@@ -73,8 +73,8 @@ static void on_txn(struct runner *runner, const struct panbind_event *event)
 {
 	if (runner->output)
 		json_array_append_new(runner->output,
-				      json_pack("{s:s, s:i, s:o, s:s}", "type", "txn", "line", (int)event->line, "ops",
-						count(event->ops), "outcome", panbind_outcome_name(event->outcome)));
+				      json_pack("{s:s, s:o, s:s}", "type", "txn", "ops", count(event->ops), "outcome",
+						panbind_outcome_name(event->outcome)));
 	else
 		error_note(runner->cmd, 1, "%" PRIu64 " op%s %s", event->ops, event->ops == 1 ? "" : "s",
 			   panbind_outcome_name(event->outcome));

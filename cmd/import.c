@@ -445,7 +445,8 @@ int import_run(struct import *import)
 {
 	struct trace *trace = &import->trace;
 
-	qsort(trace->records, trace->count, sizeof(*trace->records), by_key);
+	if (trace->count)
+		qsort(trace->records, trace->count, sizeof(*trace->records), by_key);
 	look_at_files(import);
 	fprintf(import->script, "# Made by 'panbind import' from %s\n", trace->file);
 	for (size_t i = 0; i < trace->count; i++) {
