@@ -7,7 +7,7 @@ set -u
 
 prefix=$TMP/usr
 # A plain build: a program of somebody else's has no sanitizers.
-plain=$SOURCE/build/release
+plain=$SOURCE/build/bench
 ok "cmake --install succeeds" cmake --install "$plain" --prefix "$prefix" >"$TMP/install.log"
 
 lib=$(dirname "$(find "$prefix" -name libpanbind.so)")
