@@ -36,21 +36,22 @@ struct exam {
 	struct panbind_error *reterr;
 };
 
-static int __attribute__((format(printf, 2, 3))) refuse(const struct exam *exam, const char *format, ...)
-{
-	const struct panbind_op *op = exam->op;
-	char rule[sizeof(exam->reterr->msg)];
-	va_list args;
+#define PLACE_SIZE 48
 
-	va_start(args, format);
-	vsnprintf(rule, sizeof(rule), format, args);
-	va_end(args);
-	if (op->type == PANBIND_OP_SYNC_ONLY)
-		return pb_error_at_op(exam->reterr, -EINVAL, PANBIND_STAGE_VALIDATE, exam->index, 0, 0, "%s: %s",
-				      verb(op), rule);
-	return pb_error_at_op(exam->reterr, -EINVAL, PANBIND_STAGE_VALIDATE, exam->index, op->va, op->size,
-			      "%s 0x%" PRIx64 "+0x%" PRIx64 ": %s", verb(op), op->va, op->size, rule);
+/* The range as part of a sentence; SYNC_ONLY has none. */
+static const char *place(const struct panbind_op *op, char text[PLACE_SIZE])
+{
+	text[0] = '\0';
+	if (op->type != PANBIND_OP_SYNC_ONLY)
+		snprintf(text, PLACE_SIZE, " 0x%" PRIx64 "+0x%" PRIx64, op->va, op->size);
+	return text;
 }
+
+/* "map 0x1000+0x1000: RULE". A macro, so that the rule's arguments are checked against its format. */
+#define refuse(exam, rule, ...)                                                                                     \
+	pb_error_at_op((exam)->reterr, -EINVAL, PANBIND_STAGE_VALIDATE, (exam)->index, (exam)->op->va,              \
+		       (exam)->op->size, "%s%s: " rule, verb((exam)->op), place((exam)->op, (char[PLACE_SIZE]){0}), \
+		       ##__VA_ARGS__)
 
 static int check_range(const struct exam *exam)
 {

@@ -171,23 +171,20 @@ static int fill(struct panbind_plan *plan, const struct pb_plan_input *input, co
 	return r;
 }
 
-static void destroy_plan(struct panbind_plan **plan)
-{
-	panbind_plan_destroy(*plan);
-}
-
 int pb_plan_build(const struct pb_plan_input *input, const struct panbind_batch *batch, struct panbind_plan **ret_plan,
 		  struct panbind_error *reterr)
 {
-	pb_cleanup(destroy_plan) struct panbind_plan *plan = calloc(1, sizeof(*plan));
 	pb_cleanup(pb_overlay_destroy) struct pb_overlay overlay = {0};
+	struct panbind_plan *plan = calloc(1, sizeof(*plan));
 	int r = plan != NULL ? pb_overlay_init(&overlay, input->map) : -ENOMEM;
 
 	if (r == 0)
 		r = fill(plan, input, batch, &overlay);
-	if (r < 0)
+	if (r < 0) {
+		panbind_plan_destroy(plan);
 		return pb_error_set(reterr, r, PANBIND_STAGE_VALIDATE, "no memory to plan %zu ops", batch->count);
-	*ret_plan = pb_take_ptr(plan);
+	}
+	*ret_plan = plan;
 	return 0;
 }
 

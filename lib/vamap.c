@@ -194,7 +194,7 @@ static bool change_in_leaf(struct pb_vamap *map, uint64_t va, uint64_t end, cons
 	struct panbind_bo *dropped[PB_VATREE_LEAF_ROOM];
 	struct pb_range fresh[3];
 	struct pb_vatree_path path;
-	unsigned int first, last, count;
+	unsigned int first, last, removed, count;
 	struct pb_vatree_node *leaf;
 
 	pb_vatree_find(map, va, &path);
@@ -203,15 +203,16 @@ static bool change_in_leaf(struct pb_vamap *map, uint64_t va, uint64_t end, cons
 	last = run_end(leaf, first, end);
 	if (path.upper < end)
 		return false;
+	removed = last - first;
 	count = replacements(leaf, first, last, va, end, insert, fresh);
-	if (leaf->count - (last - first) + count > PB_VATREE_LEAF_ROOM)
+	if (leaf->count - removed + count > PB_VATREE_LEAF_ROOM)
 		return false;
 	for (unsigned int i = 0; i < count; i++)
 		get_bo(map, fresh[i].bo);
-	for (unsigned int i = first; i < last; i++)
-		dropped[i - first] = leaf->leaf.value[i].bo;
-	pb_vatree_splice(map, &path, last - first, fresh, count);
-	for (unsigned int i = 0; i < last - first; i++)
+	for (unsigned int i = 0; i < removed; i++)
+		dropped[i] = leaf->leaf.value[first + i].bo;
+	pb_vatree_splice(map, &path, removed, fresh, count);
+	for (unsigned int i = 0; i < removed; i++)
 		put_bo(map, dropped[i]);
 	return true;
 }

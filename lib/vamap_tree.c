@@ -55,6 +55,7 @@ void pb_vatree_find(const struct pb_vamap *map, uint64_t va, struct pb_vatree_pa
 	uint64_t upper = UINT64_MAX;
 	unsigned int i;
 
+	ret_path->height = node->level;
 	for (; node->level > 0; node = node->inner.child[i]) {
 		i = search(node->inner.start, node->count, va);
 		ret_path->node[node->level] = node;
@@ -102,7 +103,7 @@ static void move_slots(struct pb_vatree_node *to, unsigned int at, const struct 
 		memmove(&to->leaf.value[at], &from->leaf.value[first], count * sizeof(to->leaf.value[0]));
 	} else {
 		memmove(&to->inner.start[at], &from->inner.start[first], count * sizeof(to->inner.start[0]));
-		memmove(&to->inner.child[at], &from->inner.child[first], count * sizeof(to->inner.child[0]));
+		memmove(&to->inner.child[at], &from->inner.child[first], count * sizeof(void *));
 	}
 }
 
@@ -195,7 +196,7 @@ static void add_child(struct pb_vamap *map, const struct pb_vatree_path *path, u
 	struct pb_vatree_node *node, *right;
 	unsigned int at;
 
-	if (level > map->root->level) {
+	if (level > path->height) {
 		grow_root(map, child);
 		return;
 	}

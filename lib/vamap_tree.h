@@ -67,7 +67,8 @@ struct pb_vamap {
 struct pb_vatree_path {
 	struct pb_vatree_node *node[PB_VATREE_MAX_LEVELS];
 	unsigned int index[PB_VATREE_MAX_LEVELS];
-	uint64_t upper; /* no entry of this leaf ends above it; true after pb_vatree_find() only */
+	unsigned int height; /* levels above the leaf */
+	uint64_t upper;	     /* no entry of this leaf ends above it; true after pb_vatree_find() only */
 };
 
 static inline uint64_t pb_vatree_size(const struct pb_vatree_node *leaf, unsigned int i)
