@@ -41,7 +41,8 @@ size_t pb_vamap_overlaps(const struct pb_vamap *map, uint64_t va, uint64_t size)
 
 /**
  * Promise that the next @ops calls of set and clear cannot fail for want of memory. -ENOMEM here, never there: what
- * the kernel has already done must be recorded.
+ * the kernel has already done must be recorded. A new promise takes the place of what is left of the old one; memory
+ * far beyond it is given back.
  */
 int pb_vamap_reserve(struct pb_vamap *map, size_t ops);
 
