@@ -12,25 +12,16 @@
 
 enum { PLAIN = 0, BLANK, ENDS, QUOTE, DOLLAR, BACKSLASH, CONTROL };
 
+/* Every character of a script is looked up here, most of them to find that they are PLAIN. */
+static const uint8_t classes[256] = {
+	[0 ... 8] = CONTROL, ['\t'] = BLANK,	    ['\n'] = ENDS,	[11 ... 12] = CONTROL,
+	['\r'] = BLANK,	     [14 ... 31] = CONTROL, [' '] = BLANK,	['"'] = QUOTE,
+	['$'] = DOLLAR,	     [';'] = ENDS,	    ['\\'] = BACKSLASH, [127] = CONTROL,
+};
+
 static int char_class(unsigned char c)
 {
-	switch (c) {
-	case ' ':
-	case '\t':
-	case '\r':
-		return BLANK;
-	case '\n':
-	case ';':
-		return ENDS;
-	case '"':
-		return QUOTE;
-	case '$':
-		return DOLLAR;
-	case '\\':
-		return BACKSLASH;
-	default:
-		return c < 32 || c == 127 ? CONTROL : PLAIN;
-	}
+	return classes[c];
 }
 
 uint32_t pb_lex_column(const struct pb_parser *p)
