@@ -264,10 +264,10 @@ int panbind_vm_bind(struct panbind_vm *vm, const struct panbind_batch *batch, ui
 	return async ? pb_bind_async(vm, batch, reterr) : bind_and_repair(vm, batch, reterr);
 }
 
-int pb_bind_one(struct panbind_vm *vm, const struct panbind_op *op, struct panbind_error *reterr)
+int pb_bind_one(struct panbind_vm *vm, struct panbind_op *op, struct panbind_error *reterr)
 {
-	/* A batch that is not one: nothing below changes it, so its op may live on the caller's stack. */
-	struct panbind_batch batch = {.ops = (struct panbind_op *)(uintptr_t)op, .count = 1};
+	/* A batch in name only: nothing below keeps it, so its op may live on the caller's stack. */
+	struct panbind_batch batch = {.ops = op, .count = 1};
 	return panbind_vm_bind(vm, &batch, 0, reterr);
 }
 

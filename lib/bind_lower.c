@@ -13,10 +13,6 @@
 
 #define NATIVE_SPARSE_BLOCK (32ull << 30)
 
-_Static_assert(PANBIND_MAP_READONLY == PB_OP_READONLY && PANBIND_MAP_NOEXEC == PB_OP_NOEXEC &&
-		       PANBIND_MAP_UNCACHED == PB_OP_UNCACHED,
-	       "map flags go to the driver as they are");
-
 static uint64_t sparse_block(bool native)
 {
 	return native ? NATIVE_SPARSE_BLOCK : PANBIND_SPARSE_BLOCK;
@@ -61,6 +57,12 @@ int pb_lower_begin(struct pb_lower *lower, struct panbind_device *device, const 
 	return 0;
 }
 
+static uint32_t driver_flags(uint32_t flags)
+{
+	return (flags & PANBIND_MAP_READONLY ? PB_OP_READONLY : 0) | (flags & PANBIND_MAP_NOEXEC ? PB_OP_NOEXEC : 0) |
+	       (flags & PANBIND_MAP_UNCACHED ? PB_OP_UNCACHED : 0);
+}
+
 static void lower_sparse(const struct pb_lower *lower, struct pb_uapi_vm_bind_op *out)
 {
 	if (lower->native_sparse) {
@@ -79,7 +81,7 @@ static void lower_piece(const struct pb_lower *lower, const struct panbind_op *o
 	out->syncs.stride = sizeof(struct pb_uapi_sync_op);
 	switch (op->type) {
 	case PANBIND_OP_MAP:
-		out->flags = PB_OP_MAP | op->flags;
+		out->flags = PB_OP_MAP | driver_flags(op->flags);
 		out->bo_handle = op->bo->handle;
 		out->bo_offset = op->bo_offset;
 		break;

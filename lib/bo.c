@@ -64,19 +64,20 @@ static int check_create(struct panbind_device *device, uint64_t size, uint32_t f
 	return 0;
 }
 
-/** Create and list a BO that does not count as a user of its device. */
-static int create_bo(struct panbind_device *device, const struct pb_uapi_bo_create *request, struct panbind_bo **ret_bo,
-		     struct panbind_error *reterr)
+/** Create and list a BO that does not count as a user of its device. NULL: *ret_code says why not. */
+static struct panbind_bo *create_bo(struct panbind_device *device, const struct pb_uapi_bo_create *request,
+				    int *ret_code, struct panbind_error *reterr)
 {
-	pb_autofree struct panbind_bo *bo = calloc(1, sizeof(*bo));
-	if (!bo)
-		return pb_error_set(reterr, -ENOMEM, PANBIND_STAGE_VALIDATE, "out of memory");
-
 	struct pb_uapi_bo_create args = *request;
-	int ret = pb_device_ioctl(device, PB_IOCTL_BO_CREATE, &args);
-	if (ret < 0)
-		return pb_error_set(reterr, ret, PANBIND_STAGE_SUBMIT, "BO_CREATE of 0x%llx bytes failed: %s",
-				    (unsigned long long)request->size, panbind_errno_name(ret));
+	struct panbind_bo *bo = calloc(1, sizeof(*bo));
+	*ret_code = bo ? pb_device_ioctl(device, PB_IOCTL_BO_CREATE, &args) : -ENOMEM;
+	if (*ret_code < 0) {
+		pb_error_set(reterr, *ret_code, bo ? PANBIND_STAGE_SUBMIT : PANBIND_STAGE_VALIDATE,
+			     "BO_CREATE of 0x%llx bytes failed: %s", (unsigned long long)request->size,
+			     panbind_errno_name(*ret_code));
+		free(bo);
+		return NULL;
+	}
 
 	atomic_init(&bo->refs, 1);
 	bo->device = device;
@@ -87,8 +88,7 @@ static int create_bo(struct panbind_device *device, const struct pb_uapi_bo_crea
 	pthread_mutex_lock(&device->lock);
 	link_bo(device, bo);
 	pthread_mutex_unlock(&device->lock);
-	*ret_bo = pb_take_ptr(bo);
-	return 0;
+	return bo;
 }
 
 int panbind_bo_create(struct panbind_device *device, uint64_t size, uint32_t flags, struct panbind_vm *exclusive_vm,
@@ -102,35 +102,43 @@ int panbind_bo_create(struct panbind_device *device, uint64_t size, uint32_t fla
 		.flags = flags,
 		.exclusive_vm_id = exclusive_vm ? panbind_vm_id(exclusive_vm) : 0,
 	};
-	ret = create_bo(device, &request, ret_bo, reterr);
-	if (ret == 0)
-		panbind_device_ref(device);
-	return ret;
+	struct panbind_bo *bo = create_bo(device, &request, &ret, reterr);
+	if (!bo)
+		return ret;
+	panbind_device_ref(device);
+	*ret_bo = bo;
+	return 0;
+}
+
+/** Make @fresh the device's dummy, or drop it when another VM's thread was first. Returns the dummy. */
+static struct panbind_bo *settle_dummy(struct panbind_device *device, struct panbind_bo *fresh)
+{
+	pthread_mutex_lock(&device->lock);
+	struct panbind_bo *dummy = device->dummy_bo;
+	if (!dummy) {
+		dummy = device->dummy_bo = fresh;
+	} else {
+		unlink_bo(device, fresh);
+		close_handle(device, fresh->handle);
+		free_bo(fresh);
+	}
+	pthread_mutex_unlock(&device->lock);
+	return dummy;
 }
 
 int pb_bo_dummy(struct panbind_device *device, struct panbind_bo **ret_bo, struct panbind_error *reterr)
 {
+	int ret = 0;
 	pthread_mutex_lock(&device->lock);
-	struct panbind_bo *dummy = device->dummy_bo, *fresh = NULL;
+	struct panbind_bo *dummy = device->dummy_bo;
 	pthread_mutex_unlock(&device->lock);
 	if (!dummy) {
 		struct pb_uapi_bo_create request = {.size = PANBIND_SPARSE_BLOCK, .flags = PB_BO_NO_MMAP};
-		int ret = create_bo(device, &request, &fresh, reterr);
-		if (ret < 0)
+		struct panbind_bo *fresh = create_bo(device, &request, &ret, reterr);
+		if (!fresh)
 			return ret;
 		panbind_bo_set_label(fresh, "panbind sparse dummy"); /* for debugfs; nothing depends on it */
-
-		pthread_mutex_lock(&device->lock);
-		if (!device->dummy_bo) /* else another VM's thread was first */
-			device->dummy_bo = pb_take_ptr(fresh);
-		dummy = device->dummy_bo;
-		if (fresh) {
-			unlink_bo(device, fresh);
-			close_handle(device, fresh->handle);
-		}
-		pthread_mutex_unlock(&device->lock);
-		if (fresh)
-			free_bo(fresh);
+		dummy = settle_dummy(device, fresh);
 	}
 	*ret_bo = dummy;
 	return 0;

@@ -6,6 +6,7 @@
  * id, which never change.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "internal.h"
 
@@ -29,9 +30,13 @@ int panbind_vm_gpu_load(struct panbind_vm *vm, uint64_t va, void *ret_value, siz
 int panbind_vm_gpu_store(struct panbind_vm *vm, uint64_t va, const void *value, size_t size)
 {
 	const struct pb_gpu_ops *gpu = gpu_ops(vm);
-	/* One entry serves both directions, hence the cast; a store only reads its value. */
-	return gpu ? gpu->access(vm->device->file, vm->id, va, (void *)(uintptr_t)value, size, PB_GPU_STORE)
-		   : -EOPNOTSUPP;
+	uint64_t copy = 0; /* one entry serves both directions, and would write to what a load returns */
+	if (!gpu)
+		return -EOPNOTSUPP;
+	if (size > sizeof(copy))
+		return -EINVAL;
+	memcpy(&copy, value, size);
+	return gpu->access(vm->device->file, vm->id, va, &copy, size, PB_GPU_STORE);
 }
 
 int panbind_vm_gpu_stats(struct panbind_vm *vm, struct panbind_gpu_stats *ret_stats)

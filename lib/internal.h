@@ -260,7 +260,7 @@ int pb_bind_sync(struct panbind_vm *vm, const struct panbind_batch *batch, struc
 /** Submit a checked batch as one asynchronous VM_BIND. bind_async.c. */
 int pb_bind_async(struct panbind_vm *vm, const struct panbind_batch *batch, struct panbind_error *reterr);
 /** Check and run one op alone, synchronously: wholly done or, unless the VM is poisoned now, not at all. */
-int pb_bind_one(struct panbind_vm *vm, const struct panbind_op *op, struct panbind_error *reterr);
+int pb_bind_one(struct panbind_vm *vm, struct panbind_op *op, struct panbind_error *reterr);
 /** How many driver ops stand for @op: more than one for large or emulated sparse ranges. bind_lower.c. */
 uint64_t pb_driver_ops(const struct panbind_op *op, bool native_sparse);
 
