@@ -23,11 +23,12 @@ struct bench {
 	uint64_t live;
 };
 
+/* Of this thread: nothing here waits, so what other programs take of the machine does not count. */
 static uint64_t now_ns(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
