@@ -356,26 +356,23 @@ int sim_chain_find(struct sim_fence *head, uint64_t point, struct sim_fence **re
 
 uint64_t sim_chain_query(struct sim_fence *head, bool submitted)
 {
-	struct chain *newest = to_chain(head), *chain, *oldest;
-	struct sim_fence *fence, *last;
-	uint64_t point;
+	struct chain *newest = to_chain(head), *chain;
+	struct sim_fence *fence;
+	uint64_t context, point;
 
 	if (!newest)
 		return 0;
-	if (submitted)
-		return newest->point;
-	/* The oldest pending point of the newest context; what it waits in front of has passed. */
-	last = sim_fence_get(head);
+	context = newest->context;
+	point = newest->point;
+	if (submitted || sim_fence_is_signaled(head))
+		return point;
+	/* What has passed is what the oldest pending point of the newest context was put in front of. */
 	for (fence = sim_fence_get(head); fence; fence = chain_walk(fence)) {
 		chain = to_chain(fence);
-		if (!chain || chain->context != newest->context)
+		if (!chain || chain->context != context)
 			break;
-		sim_fence_put(last);
-		last = sim_fence_get(fence);
+		point = chain->prev_point;
 	}
 	sim_fence_put(fence);
-	oldest = to_chain(last);
-	point = sim_fence_is_signaled(last) ? oldest->point : oldest->prev_point;
-	sim_fence_put(last);
 	return point;
 }

@@ -128,13 +128,21 @@ static uint64_t cookie_of(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) ? 0 : cookie;
 }
 
-static struct entry *entry_create(int *ret_fd)
+/* NULL with the errno in *ret_error. */
+static struct entry *entry_create(int *ret_fd, int *ret_error)
 {
-	struct entry *entry = calloc(1, sizeof(*entry));
+	struct entry *entry;
 	int fds[2];
 
-	if (!entry || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds)) {
-		free(entry);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds)) {
+		*ret_error = -errno;
+		return NULL;
+	}
+	entry = calloc(1, sizeof(*entry));
+	if (!entry) {
+		close(fds[0]);
+		close(fds[1]);
+		*ret_error = -ENOMEM;
 		return NULL;
 	}
 	atomic_init(&entry->refs, 1);
@@ -145,26 +153,22 @@ static struct entry *entry_create(int *ret_fd)
 }
 
 /* Closed but not yet swept entries hold fds too, so being out of them is worth a second try. */
-static int entry_create_or_sweep(struct entry **ret_entry, int *ret_fd)
+static struct entry *entry_create_or_sweep(int *ret_fd, int *ret_error)
 {
-	struct entry *entry = entry_create(ret_fd);
+	struct entry *entry = entry_create(ret_fd, ret_error);
 
-	if (!entry && (errno == EMFILE || errno == ENFILE)) {
-		sim_files_sweep();
-		entry = entry_create(ret_fd);
-	}
-	if (!entry)
-		return errno == EMFILE || errno == ENFILE ? -errno : -ENOMEM;
-	*ret_entry = entry;
-	return 0;
+	if (entry || (*ret_error != -EMFILE && *ret_error != -ENFILE))
+		return entry;
+	sim_files_sweep();
+	return entry_create(ret_fd, ret_error);
 }
 
 int sim_file_export_fence(struct sim_fence *fence, int *ret_fd)
 {
-	struct entry *entry;
-	int ret = entry_create_or_sweep(&entry, ret_fd);
+	int ret = 0;
+	struct entry *entry = entry_create_or_sweep(ret_fd, &ret);
 
-	if (ret)
+	if (!entry)
 		return ret;
 	entry->fence = sim_fence_get(fence);
 	entry->cb.fn = entry_signal;
@@ -177,10 +181,10 @@ int sim_file_export_fence(struct sim_fence *fence, int *ret_fd)
 
 int sim_file_export_syncobj(struct sim_syncobj *syncobj, int *ret_fd)
 {
-	struct entry *entry;
-	int ret = entry_create_or_sweep(&entry, ret_fd);
+	int ret = 0;
+	struct entry *entry = entry_create_or_sweep(ret_fd, &ret);
 
-	if (ret)
+	if (!entry)
 		return ret;
 	entry->syncobj = sim_syncobj_get(syncobj);
 	registry_add(entry);

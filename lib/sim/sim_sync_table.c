@@ -61,11 +61,11 @@ struct sim_syncobj *sim_syncs_find(struct sim_syncs *syncs, uint32_t handle)
 static int grow(struct sim_syncs *syncs)
 {
 	uint32_t room = syncs->room ? syncs->room * 2 : 16;
-	struct sim_syncobj **slots = room > syncs->room ? reallocarray(syncs->slots, room, sizeof(*slots)) : NULL;
+	struct sim_syncobj **slots = room > syncs->room ? reallocarray(syncs->slots, room, sizeof(void *)) : NULL;
 
 	if (!slots)
 		return -ENOMEM;
-	memset(slots + syncs->room, 0, (room - syncs->room) * sizeof(*slots));
+	memset(slots + syncs->room, 0, (room - syncs->room) * sizeof(void *));
 	syncs->slots = slots;
 	syncs->room = room;
 	return 0;

@@ -34,16 +34,16 @@ static struct sim_waiter *waiter_create(uint32_t count)
 
 	if (!waiter)
 		return NULL;
-	atomic_init(&waiter->refs, 1);
+	atomic_init(&waiter->refs, count + 1); /* the thread's, and one for each callback that may come */
 	waiter->count = count;
 	for (uint32_t i = 0; i < count; i++)
 		waiter->waits[i].waiter = waiter;
 	return waiter;
 }
 
-static void waiter_put(struct sim_waiter *waiter)
+static void waiter_put(struct sim_waiter *waiter, uint32_t refs)
 {
-	if (atomic_fetch_sub(&waiter->refs, 1) == 1)
+	if (atomic_fetch_sub(&waiter->refs, refs) == refs)
 		free(waiter);
 }
 
@@ -52,36 +52,35 @@ static void on_signal(struct sim_fence_cb *cb)
 	struct sim_waiter *waiter = ((struct sim_wait *)cb)->waiter;
 
 	sim_waiter_wake(waiter);
-	waiter_put(waiter);
+	waiter_put(waiter, 1);
 }
 
 /* Ask to be woken by the fence; false when it has signalled already. */
 static bool arm(struct sim_wait *wait, struct sim_fence *fence)
 {
-	if (wait->armed)
-		return true;
-	wait->cb.fn = on_signal;
-	atomic_fetch_add(&wait->waiter->refs, 1);
-	wait->armed = !sim_fence_add_callback(fence, &wait->cb);
-	if (!wait->armed)
-		waiter_put(wait->waiter);
+	if (!wait->armed) {
+		wait->cb.fn = on_signal;
+		wait->armed = !sim_fence_add_callback(fence, &wait->cb);
+	}
 	return wait->armed;
 }
 
 static void waiter_destroy(struct sim_waiter *waiter, struct sim_syncobj **syncobjs)
 {
+	uint32_t refs = 1;
+
 	for (uint32_t i = 0; i < waiter->count; i++) {
 		struct sim_wait *wait = &waiter->waits[i];
 		struct sim_fence *fence;
 
 		sim_syncobj_remove_wait(syncobjs[i], wait);
 		fence = atomic_load(&wait->fence);
-		/* One that cannot be removed runs just now, or has run: it drops its reference itself. */
-		if (wait->armed && sim_fence_remove_callback(fence, &wait->cb))
-			waiter_put(waiter);
+		/* A callback that cannot be removed runs just now, or has run: it drops its reference itself. */
+		if (!wait->armed || sim_fence_remove_callback(fence, &wait->cb))
+			refs++;
 		sim_fence_put(fence);
 	}
-	waiter_put(waiter);
+	waiter_put(waiter, refs);
 }
 
 /* Sleep unless the word has changed. -ETIMEDOUT, -EINTR, or 0 or -EAGAIN to look again. */

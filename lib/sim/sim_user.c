@@ -29,14 +29,20 @@
 typedef ssize_t move_fn(pid_t pid, const struct iovec *local, unsigned long local_count, const struct iovec *remote,
 			unsigned long remote_count, unsigned long flags);
 
+/* An address as ioctl arguments carry it. */
+static void *user_ptr(uint64_t user)
+{
+	return (void *)(uintptr_t)user; /* NOLINT(performance-no-int-to-ptr): that is how the ABI has it */
+}
+
 static int move_plainly(bool to_user, void *local, uint64_t user, size_t size)
 {
 	if (user < USER_ADDR_MIN || user >= USER_ADDR_MAX || size > USER_ADDR_MAX - user)
 		return -EFAULT;
 	if (to_user)
-		memcpy((void *)(uintptr_t)user, local, size);
+		memcpy(user_ptr(user), local, size);
 	else
-		memcpy(local, (const void *)(uintptr_t)user, size);
+		memcpy(local, user_ptr(user), size);
 	return 0;
 }
 
@@ -49,7 +55,7 @@ static int move(bool to_user, void *local, uint64_t user, size_t size)
 	while (size) {
 		size_t piece = size < PIECE_MAX ? size : PIECE_MAX;
 		struct iovec here = {.iov_base = local, .iov_len = piece};
-		struct iovec there = {.iov_base = (void *)(uintptr_t)user, .iov_len = piece};
+		struct iovec there = {.iov_base = user_ptr(user), .iov_len = piece};
 		ssize_t moved = fn(pid, &here, 1, &there, 1, 0);
 
 		if (moved < 0 && (errno == ENOSYS || errno == EPERM))
@@ -70,7 +76,7 @@ int sim_copy_from_user(void *dst, uint64_t user, size_t size)
 
 int sim_copy_to_user(uint64_t user, const void *src, size_t size)
 {
-	return move(true, (void *)(uintptr_t)src, user, size); /* only read, as writev(2) would */
+	return move(true, user_ptr((uintptr_t)src), user, size); /* loses the const; it is only read, as in writev(2) */
 }
 
 static int clear_user(uint64_t user, size_t size)

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #define BLOCK  (UINT64_C(2) << 20)
-#define VA     (UINT64_C(1) << 32)
+#define VA     (UINT64_C(1) << 30)
 #define SPARSE (PB_OP_SPARSE | PB_OP_NOEXEC)
 
 /* How an emulation and the native form look alike to the GPU: any alignment, any length of whole pages. */

@@ -50,7 +50,7 @@ static void other_va_widths_are_divided_alike(void **state)
 
 	raw_need_simulator(*state);
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-		struct raw *raw = raw_open_with(options[i]);
+		struct raw *raw = raw_open_simulator(options[i]);
 
 		the_kernel_takes_a_power_of_two((void **)&raw);
 		zero_lets_the_driver_choose((void **)&raw);

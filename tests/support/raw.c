@@ -111,11 +111,11 @@ struct raw *raw_open_with(const char *options)
 	return open_spec(text);
 }
 
-struct raw *raw_open_level(int minor)
+struct raw *raw_open_simulator(const char *options)
 {
-	char text[32];
+	char text[64];
 
-	snprintf(text, sizeof(text), "sim:minor=%d", minor);
+	snprintf(text, sizeof(text), "sim:%s", options);
 	return open_spec(text);
 }
 

@@ -38,10 +38,10 @@ struct raw {
 int raw_setup(void **state);
 int raw_teardown(void **state);
 
-/** The device with more options ("fault=..."), or of another feature level. Simulator only: raw_need_simulator() first.
- */
+/** The device with more options, "fault=..." say. Simulator only: raw_need_simulator() first. */
 struct raw *raw_open_with(const char *options);
-struct raw *raw_open_level(int minor);
+/** A simulator of these options alone. */
+struct raw *raw_open_simulator(const char *options);
 /** A file without the VM and the BO: on PANBIND_DEVICE, or else on @spec; a simulator gets @options on top. */
 struct raw *raw_open_bare(const char *spec, const char *options);
 /** Two files on one and the same device. */
