@@ -16,7 +16,7 @@ struct arguments {
 };
 
 static const struct argp_option options[] = {
-	{"check", 'c', NULL, 0, "Check names, ranges and bounds; change nothing"},
+	{"check", 'c', NULL, 0, "Check names, ranges and bounds of one FILE; change nothing"},
 	{"keep-going", 'k', NULL, 0, "Go on after a mistake or a failed command (not inside a transaction)"},
 	{"define", 'D', "NAME=VALUE", 0, "$NAME in the scripts; may be repeated"},
 	{"map", KEY_MAP, NULL, 0, "Afterwards, draw the address space of each VM"},
@@ -50,6 +50,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_NO_ARGS:
 		argp_error(state, "no FILE given");
+		return 0;
+	case ARGP_KEY_END: /* a check changes nothing, so a second file could not see what the first one makes */
+		if (arguments->check && arguments->files > 1)
+			argp_error(state, "--check takes one FILE at a time");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

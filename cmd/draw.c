@@ -421,6 +421,15 @@ static void print_signs(const struct picture *picture, bool sparse)
 		fputs("  rwxc: read, write, execute, cached; -: not, *: differs\n", stream);
 }
 
+/* A line of the table; its letter in the colour of the cells. */
+static void legend_line(const struct picture *picture, const char *line)
+{
+	if (picture->draw->color && *line != ' ')
+		fprintf(picture->stream, " %s %c \033[0m%s\n", owner_color((size_t)(*line - 'A')), *line, line + 2);
+	else
+		fprintf(picture->stream, "  %s\n", line);
+}
+
 static int print_legend(const struct picture *picture, bool sparse)
 {
 	static const char *const heads[] = {"", "BO", "SIZE", "MAPPED", "PIECES", "GPU"};
@@ -439,7 +448,7 @@ static int print_legend(const struct picture *picture, bool sparse)
 	}
 	fclose(lines);
 	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
-		fprintf(picture->stream, "  %s\n", line);
+		legend_line(picture, line);
 	free(text);
 	print_signs(picture, sparse);
 	return 0;

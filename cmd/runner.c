@@ -43,10 +43,15 @@ static int parse_failed(struct runner *runner, const struct source *source, cons
 {
 	struct error_context context = {0};
 
-	/* An error in an included file has its line there, not here. */
+	struct source included = {0};
+
+	/* An error in an included file has its line there; if that cannot be read again, the place has to do. */
 	if (error->line && strcmp(error->file, source->name) == 0)
 		find_line(source, error->line, &context);
+	else if (error->line && source_reread(error->file, &included) == 0)
+		find_line(&included, error->line, &context);
 	error_report(runner->cmd, error, &context);
+	source_free(&included);
 	return error->code == -ENOMEM ? CMD_FAILED : CMD_USAGE;
 }
 

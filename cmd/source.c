@@ -89,6 +89,22 @@ int source_read(struct cmd *cmd, const char *path, struct source *ret_source)
 	return CMD_DONE;
 }
 
+int source_reread(const char *path, struct source *ret_source)
+{
+	struct source source = {.name = path};
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), err;
+
+	if (fd < 0)
+		return errno;
+	err = read_all(fd, &source);
+	close(fd);
+	if (err)
+		source_free(&source);
+	else
+		*ret_source = source;
+	return err;
+}
+
 static const char *xz_reason(lzma_ret ret)
 {
 	switch (ret) {

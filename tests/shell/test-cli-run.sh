@@ -50,6 +50,11 @@ printf 'echo %0300d $nothing\n' 7 >long.pb
 status "a long line" 2 sim run long.pb
 ok "is cut around the caret" bash -c '[ "$(wc -L <"$0")" -le 160 ]' "$TMP/err"
 
+script outer.pb 'include inner.pb'
+script inner.pb 'vm create v' 'unmap v 12'
+status "a bad line in an included file" 2 sim run outer.pb
+golden "is shown from there" cli-include-error.txt "$TMP/err"
+
 # ---- -k, -c, -D ----
 script two.pb 'vm create v' 'nonsense' 'echo one' 'more nonsense' 'echo two'
 status "-k goes on after bad lines" 2 sim run -k two.pb
@@ -64,6 +69,7 @@ script txn.pb 'vm create v' 'bo create b 64K' 'begin' 'map v 0x10000 64K b' 'com
 status "-k is refused inside a transaction" 1 sim run -k txn.pb
 like "and says so" "$(err)" "txn.pb:3:1: error: a transaction cannot keep going"
 status "-c changes nothing" 0 sim run -c good.pb
+status "-c takes one file" 2 sim run -c good.pb good.pb
 status "-c finds a mapping that does not fit" 1 sim run -c fails.pb
 script defined.pb 'echo $WHAT'
 status "-D defines" 0 sim run -D WHAT=this defined.pb
