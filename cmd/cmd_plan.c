@@ -2,7 +2,6 @@
 /* `panbind plan`: what a script would do, op by op after merging, and which of it is one atomic unit for the GPU. */
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "runner.h"
 

@@ -167,7 +167,7 @@ static void flag_letters(char letters[5], uint32_t flags_and, uint32_t flags_or)
 {
 	static const uint32_t bits[] = {PANBIND_MAP_READONLY, PANBIND_MAP_NOEXEC, PANBIND_MAP_UNCACHED};
 
-	strcpy(letters, "rwxc");
+	memcpy(letters, "rwxc", 5);
 	for (int i = 0; i < 3; i++)
 		if (flags_and & bits[i])
 			letters[i + 1] = '-';
@@ -293,14 +293,24 @@ static void print_row(struct picture *picture, const struct draw_cluster *cluste
 	putc('\n', picture->stream);
 }
 
+static bool same_cell(const struct cell *a, const struct cell *b)
+{
+	return a->owner == b->owner && a->owned == b->owned && a->sparse == b->sparse && a->several == b->several;
+}
+
+static bool same_flags(const struct row_flags *a, const struct row_flags *b)
+{
+	return a->any == b->any && a->flags_and == b->flags_and && a->flags_or == b->flags_or;
+}
+
 /* How many rows from @row on look the same: all one letter or all blank, whole cells, same rights. */
 static size_t rows_alike(const struct picture *picture, const struct draw_cluster *cluster, const struct cell *cells,
 			 size_t row, const struct row_flags *flags)
 {
 	size_t first = row * picture->row_cells, at = first;
 
-	while (at < cluster->cells && memcmp(&cells[at], &cells[first], sizeof(*cells)) == 0 &&
-	       memcmp(&flags[at / picture->row_cells], &flags[row], sizeof(*flags)) == 0)
+	while (at < cluster->cells && same_cell(&cells[at], &cells[first]) &&
+	       same_flags(&flags[at / picture->row_cells], &flags[row]))
 		at++;
 	return (at - first) / picture->row_cells;
 }
@@ -332,7 +342,7 @@ static void print_rows(struct picture *picture, const struct draw_cluster *clust
 
 static int print_cluster(struct picture *picture, const struct draw_cluster *cluster)
 {
-	struct cell *cells = calloc(cluster->cells, sizeof(*cells)); /* all zero: compared whole by rows_alike() */
+	struct cell *cells = calloc(cluster->cells, sizeof(*cells));
 	struct row_flags *flags = calloc(cluster->rows, sizeof(*flags));
 	size_t width = cluster->rows > 1 ? picture->row_cells : cluster->cells;
 

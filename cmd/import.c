@@ -47,7 +47,7 @@ void import_comment(struct import *import, const char *format, ...)
 			*at = '?';
 	if (strcmp(text, import->comment) != 0)
 		flush_comment(import);
-	strcpy(import->comment, text);
+	snprintf(import->comment, sizeof(import->comment), "%s", text);
 	import->comment_count++;
 	import->comments++;
 }

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "import.h"
@@ -125,8 +126,10 @@ static bool inside_region(const struct import *import, const struct bind *bind, 
 	json_object_foreach (import->regions, key, value) {
 		uint64_t va, size = (uint64_t)json_integer_value(value);
 
-		if (strncmp(key, bind->vm, vm_size) == 0 && sscanf(key + vm_size, "@%" SCNx64, &va) == 1 &&
-		    op->va >= va && op->va - va <= size && op->size <= size - (op->va - va))
+		if (strncmp(key, bind->vm, vm_size) != 0 || key[vm_size] != '@')
+			continue;
+		va = strtoull(key + vm_size + 1, NULL, 16);
+		if (op->va >= va && op->va - va <= size && op->size <= size - (op->va - va))
 			return true;
 	}
 	return false;

@@ -151,7 +151,7 @@ const char *output_flags(char buffer[OUT_NUMBER], uint32_t flags)
 			used += (size_t)snprintf(buffer + used, OUT_NUMBER - used, "%s%s", used ? "," : "",
 						 flag_names[i].name);
 	if (!used)
-		strcpy(buffer, "-");
+		snprintf(buffer, OUT_NUMBER, "-");
 	return buffer;
 }
 

@@ -14,11 +14,15 @@ void runner_define(struct runner *runner, struct argp_state *state, char *arg)
 	char *equals = strchr(arg, '=');
 	struct panbind_define *more;
 
-	if (!equals || equals == arg)
+	if (!equals || equals == arg) {
 		argp_error(state, "-D: '%s' is not NAME=VALUE", arg);
+		return;
+	}
 	more = reallocarray(runner->defines, runner->define_count + 1, sizeof(*more));
-	if (!more)
+	if (!more) {
 		argp_failure(state, CMD_FAILED, ENOMEM, "-D");
+		return;
+	}
 	*equals = '\0';
 	more[runner->define_count++] = (struct panbind_define){arg, equals + 1};
 	runner->defines = more;

@@ -153,7 +153,7 @@ int source_decompress(struct cmd *cmd, struct source *source)
 				       6) != 0)
 		return CMD_DONE;
 	ret = decompress(source, &plain);
-	if (ret != LZMA_STREAM_END) {
+	if (ret != LZMA_STREAM_END || !plain.text) {
 		free(plain.text);
 		return error_say(cmd, CMD_USAGE, -EINVAL, "%s: the compressed data cannot be read: %s", source->name,
 				 xz_reason(ret));

@@ -65,7 +65,7 @@ int target_open(struct cmd *cmd, struct panbind_device **ret_device)
 	if (is_missing(code))
 		return say_missing(cmd, &error);
 	if (!error.file[0])
-		strcpy(error.file, "device");
+		snprintf(error.file, sizeof(error.file), "device");
 	error_report(cmd, &error, &context);
 	if (code == -EACCES || code == -EPERM)
 		return CMD_DENIED;
