@@ -47,7 +47,7 @@ static void write_result(struct cmd *cmd, const struct import *import, const cha
 			   import->trace.count, import->binds, import->ops, import->commands);
 		return;
 	}
-	json_object_set_new(cmd->out.doc, "script", json_string(text));
+	json_object_set_new(cmd->out.doc, "script", output_json_text(text));
 	json_object_set_new(cmd->out.doc, "records", json_integer((json_int_t)import->trace.count));
 	json_object_set_new(cmd->out.doc, "binds", json_integer((json_int_t)import->binds));
 	json_object_set_new(cmd->out.doc, "ops", json_integer((json_int_t)import->ops));

@@ -96,14 +96,14 @@ static void json_info(const struct cmd *cmd, const struct panbind_device_info *i
 	json_t *json = json_object();
 
 	version_text(info, version);
-	json_object_set_new(json, "spec", json_string(cmd->device_spec));
-	json_object_set_new(json, "backend", json_string(info->backend));
-	json_object_set_new(json, "path", json_string(info->path));
-	json_object_set_new(json, "driver", json_string(info->driver));
-	json_object_set_new(json, "version", json_string(version));
-	json_object_set_new(json, "atomic", json_string(tristate(info->atomic)));
-	json_object_set_new(json, "native_sparse", json_string(tristate(info->native_sparse)));
-	json_object_set_new(json, "bo_labels", json_string(tristate(info->bo_labels)));
+	json_object_set_new(json, "spec", output_json_text(cmd->device_spec));
+	json_object_set_new(json, "backend", output_json_text(info->backend));
+	json_object_set_new(json, "path", output_json_text(info->path));
+	json_object_set_new(json, "driver", output_json_text(info->driver));
+	json_object_set_new(json, "version", output_json_text(version));
+	json_object_set_new(json, "atomic", output_json_text(tristate(info->atomic)));
+	json_object_set_new(json, "native_sparse", output_json_text(tristate(info->native_sparse)));
+	json_object_set_new(json, "bo_labels", output_json_text(tristate(info->bo_labels)));
 	json_object_set_new(json, "gpu_id", output_json_hex(info->gpu_id));
 	json_object_set_new(json, "gpu_rev", output_json_hex(info->gpu_rev));
 	json_object_set_new(json, "csf_id", output_json_hex(info->csf_id));

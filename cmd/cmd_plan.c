@@ -113,9 +113,9 @@ static void print_unit(struct arguments *arguments, const struct panbind_event *
 static void begin_txn_json(struct arguments *arguments, const struct panbind_event *event)
 {
 	arguments->units = json_array();
-	json_array_append_new(arguments->txns, json_pack("{s:s, s:s, s:i, s:o}", "vm", event->name, "file",
-							 event->file ? event->file : "", "line", (int)event->line,
-							 "units", arguments->units));
+	json_array_append_new(arguments->txns, json_pack("{s:s, s:o, s:i, s:o}", "vm", event->name, "file",
+							 output_json_text(event->file ? event->file : ""), "line",
+							 (int)event->line, "units", arguments->units));
 }
 
 static void add_unit_json(struct arguments *arguments, const struct panbind_event *event)
@@ -125,17 +125,17 @@ static void add_unit_json(struct arguments *arguments, const struct panbind_even
 
 	json_object_set_new(json, "first", json_integer(unit->first));
 	json_object_set_new(json, "count", json_integer(unit->count));
-	json_object_set_new(json, "op", json_string(type_name(unit->op.type)));
+	json_object_set_new(json, "op", output_json_text(type_name(unit->op.type)));
 	json_object_set_new(json, "va", output_json_hex(unit->op.va));
 	json_object_set_new(json, "size", output_json_hex(unit->op.size));
-	json_object_set_new(json, "bo", event->text ? json_string(event->text) : json_null());
+	json_object_set_new(json, "bo", event->text ? output_json_text(event->text) : json_null());
 	json_object_set_new(json, "offset", output_json_hex(unit->op.bo_offset));
 	json_object_set_new(json, "flags", output_json_flags(unit->op.flags));
 	json_object_set_new(json, "driver_ops", json_integer(unit->driver_ops));
 	json_object_set_new(json, "replaces", json_integer(unit->replaces));
 	json_object_set_new(json, "lock_va", output_json_hex(unit->lock_va));
 	json_object_set_new(json, "lock_size", output_json_hex(unit->lock_size));
-	json_object_set_new(json, "atomic", json_string(tristate(unit->atomic)));
+	json_object_set_new(json, "atomic", output_json_text(tristate(unit->atomic)));
 	json_array_append_new(arguments->units, json);
 }
 

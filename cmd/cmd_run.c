@@ -92,7 +92,7 @@ static int dump_all(struct runner *runner)
 		return error_say(runner->cmd, CMD_FAILED, error, "the state cannot be dumped: %s",
 				 panbind_errno_name(error));
 	if (runner->cmd->out.json)
-		json_object_set_new(runner->cmd->out.doc, "dump", json_string(text));
+		json_object_set_new(runner->cmd->out.doc, "dump", output_json_text(text));
 	else
 		fputs(text, stdout);
 	free(text);

@@ -28,17 +28,17 @@ static json_t *error_json(const struct panbind_error *error, const struct error_
 	const char *outcome = context && context->has_outcome ? panbind_outcome_name(context->outcome) : NULL;
 	bool stage = error->stage != PANBIND_STAGE_NONE, range = error->size != 0;
 
-	json_object_set_new(json, "message", json_string(error->msg));
-	json_object_set_new(json, "name", json_string(panbind_errno_name(error->code)));
+	json_object_set_new(json, "message", output_json_text(error->msg));
+	json_object_set_new(json, "name", output_json_text(panbind_errno_name(error->code)));
 	json_object_set_new(json, "errno", json_integer(-(json_int_t)error->code));
-	json_object_set_new(json, "stage", json_or_null(stage, json_string(panbind_stage_name(error->stage))));
+	json_object_set_new(json, "stage", json_or_null(stage, output_json_text(panbind_stage_name(error->stage))));
 	json_object_set_new(json, "op", json_or_null(error->op != PANBIND_NO_OP, json_integer(error->op)));
-	json_object_set_new(json, "file", json_or_null(error->file[0] != 0, json_string(error->file)));
+	json_object_set_new(json, "file", json_or_null(error->file[0] != 0, output_json_text(error->file)));
 	json_object_set_new(json, "line", json_or_null(error->line != 0, json_integer(error->line)));
 	json_object_set_new(json, "column", json_or_null(error->column != 0, json_integer(error->column)));
 	json_object_set_new(json, "va", json_or_null(range, output_json_hex(error->va)));
 	json_object_set_new(json, "size", json_or_null(range, output_json_hex(error->size)));
-	json_object_set_new(json, "outcome", outcome ? json_string(outcome) : json_null());
+	json_object_set_new(json, "outcome", outcome ? output_json_text(outcome) : json_null());
 	return json;
 }
 
@@ -173,7 +173,7 @@ int error_say(struct cmd *cmd, int status, int code, const char *format, ...)
 	if (cmd->out.json) {
 		json_t *json = error_json(&error, NULL);
 
-		json_object_set_new(json, "message", json_string(text ? text : strerror(-code)));
+		json_object_set_new(json, "message", output_json_text(text ? text : strerror(-code)));
 		json_array_append_new(cmd->out.errors, json);
 	} else {
 		fflush(stdout);

@@ -26,7 +26,8 @@ static void on_text(struct runner *runner, const struct panbind_event *event)
 	size_t size = strlen(text);
 
 	if (runner->output) {
-		json_array_append_new(runner->output, json_pack("{s:s, s:s}", "type", "text", "text", text));
+		json_array_append_new(runner->output,
+				      json_pack("{s:s, s:o}", "type", "text", "text", output_json_text(text)));
 		return;
 	}
 	fputs(text, stdout);

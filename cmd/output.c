@@ -125,6 +125,44 @@ const char *output_hex(char buffer[OUT_NUMBER], uint64_t value)
 	return buffer;
 }
 
+/* Bytes of the UTF-8 character that begins here, 0 when none does. jansson has the last word on what is one. */
+static size_t character_size(const char *text)
+{
+	for (size_t size = 1; size <= 4 && text[size - 1]; size++) {
+		json_t *json = json_stringn(text, size);
+
+		if (json) {
+			json_decref(json);
+			return size;
+		}
+	}
+	return 0;
+}
+
+json_t *output_json_text(const char *text)
+{
+	json_t *json = json_string(text);
+	char *repaired = NULL;
+	size_t size;
+	FILE *stream = json ? NULL : open_memstream(&repaired, &size);
+
+	if (!stream)
+		return json;
+	while (*text) {
+		size_t good = character_size(text);
+
+		if (good)
+			fwrite(text, 1, good, stream);
+		else
+			fputs("\357\277\275", stream);
+		text += good ? good : 1;
+	}
+	fclose(stream);
+	json = json_string(repaired);
+	free(repaired);
+	return json;
+}
+
 json_t *output_json_hex(uint64_t value)
 {
 	char buffer[OUT_NUMBER];

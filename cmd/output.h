@@ -47,6 +47,8 @@ const char *output_paint(bool on, enum out_paint paint);
 const char *output_size(char buffer[OUT_NUMBER], uint64_t bytes);
 /** "0x10000", as JSON strings and columns have it. Returns @buffer. */
 const char *output_hex(char buffer[OUT_NUMBER], uint64_t value);
+/** A text that came from outside as a JSON string: what is not UTF-8 in it becomes U+FFFD, so nothing is lost whole. */
+json_t *output_json_text(const char *text);
 /** An address or size as a JSON string. */
 json_t *output_json_hex(uint64_t value);
 /** "readonly,noexec,uncached", or "-". Returns @buffer. */

@@ -136,7 +136,7 @@ static json_t *mapping_json(const struct show *show, const struct panbind_mappin
 	json_object_set_new(json, "size", output_json_hex(mapping->size));
 	json_object_set_new(json, "bo",
 			    mapping->sparse ? json_null()
-					    : json_string(show_bo_name(show->session, mapping->bo, name)));
+					    : output_json_text(show_bo_name(show->session, mapping->bo, name)));
 	json_object_set_new(json, "offset", output_json_hex(mapping->bo_offset));
 	json_object_set_new(json, "flags", output_json_flags(mapping->flags));
 	json_object_set_new(json, "sparse", json_boolean(mapping->sparse));
@@ -149,10 +149,10 @@ json_t *show_vm_json(const struct show *show)
 	struct panbind_mapping *mappings;
 	size_t count;
 
-	json_object_set_new(json, "name", json_string(show->name));
+	json_object_set_new(json, "name", output_json_text(show->name));
 	json_object_set_new(json, "id", json_integer(panbind_vm_id(show->vm)));
 	json_object_set_new(json, "va_range", output_json_hex(panbind_vm_va_range(show->vm)));
-	json_object_set_new(json, "state", json_string(state_of(show)));
+	json_object_set_new(json, "state", output_json_text(state_of(show)));
 	if (gather(show->vm, &mappings, &count) == 0) {
 		for (size_t i = 0; i < count; i++)
 			json_array_append_new(array, mapping_json(show, &mappings[i]));

@@ -116,10 +116,33 @@ json "has the mappings" '[.vms[0].mappings[] | .va + "+" + .size + " " + .bo + "
 json "and the dump" '.dump | contains("map v 0x140000")' true
 status "echo in JSON" 0 sim --json run defined.pb -D 'WHAT=a "b"'
 json "is a text" '.output[0] | .type, .text' $'text\na "b"'
+printf 'echo "h\303\244 \377\303 x"\n' >latin.pb
+status "text that is not UTF-8" 0 sim --json run latin.pb
+json "is mended in JSON" '.output[0].text' $'h\u00e4 \ufffd\ufffd x'
+status "noise, in JSON" 2 sim --json run noise.pb
+json "has its error" '.errors[0].stage' parse
 status "-v has totals" 0 sim -v run good.pb
 like "of ops" "$(err)" "2 ops"
 status "-vv has commands" 0 sim -vv run good.pb
 like "with their place" "$(err)" "good.pb:4: .*map"
+
+# ---- A terminal: its width, and colour ----
+# on_terminal COLUMNS COMMAND: runs under a pseudo-terminal of that width.
+on_terminal() {
+	env -u COLUMNS TERM=xterm script -qec "stty cols $1; $2" /dev/null </dev/null | tr -d '\r'
+}
+for width in 60 100; do
+	on_terminal $width "$PANBIND -d sim: --color=never run --map good.pb" >"$TMP/out"
+	COLUMNS=$width "$PANBIND" -d sim: run --map good.pb >"$TMP/err"
+	ok "the terminal's $width columns are used" cmp "$TMP/out" "$TMP/err"
+done
+escapes() { grep -c "$(printf '\033')"; }
+is "a terminal has colour" "$([ "$(on_terminal 80 "$PANBIND -d sim: run --map good.pb" | escapes)" -gt 3 ] && echo yes)" yes
+is "not with NO_COLOR" "$(NO_COLOR=1 on_terminal 80 "$PANBIND -d sim: run --map good.pb" | escapes)" 0
+is "an empty NO_COLOR is none" "$([ "$(NO_COLOR='' on_terminal 80 "$PANBIND -d sim: run --map good.pb" | escapes)" -gt 3 ] && echo yes)" yes
+is "not on a dumb one" "$(on_terminal 80 "TERM=dumb $PANBIND -d sim: run --map good.pb" | escapes)" 0
+is "not in a file" "$("$PANBIND" -d sim: run --map good.pb | escapes)" 0
+is "--color=always beats NO_COLOR" "$([ "$(NO_COLOR=1 "$PANBIND" --color=always -d sim: run --map good.pb | escapes)" -gt 3 ] && echo yes)" yes
 
 # ---- GPU readers ----
 script race.pb 'begin' 'vm create v' 'bo create a 64K' 'bo create b 64K' 'bo stamp a' 'bo stamp b 16' 'map v 0x10000 64K a' \
