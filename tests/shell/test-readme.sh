@@ -1,0 +1,32 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The README tells the truth: its commands exist, its script runs as printed, its links lead somewhere.
+set -u
+# shellcheck source=tests/shell/lib.sh
+. "$(dirname "$0")/lib.sh"
+readme=$SOURCE/README.md
+
+mapfile -t commands < <(sed -nE '/^```sh/,/^```/s/^(\.\/[^ ]+).*/\1/p' "$readme" | head -n 2)
+is "the first block has two commands" "${commands[*]}" "./quickstart ./tests/run"
+for command in "${commands[@]}"; do
+	ok "$command can be run" test -x "$SOURCE/$command"
+done
+
+sed -n '/<<.SCRIPT/,/^SCRIPT$/p' "$readme" >"$TMP/example.sh"
+ok "there is a script in it" grep -q "^vm create" "$TMP/example.sh"
+mkdir "$TMP/bin"
+ln -s "$PANBIND" "$TMP/bin/panbind"
+status "the script runs as it is printed" 0 env PATH="$TMP/bin:$PATH" bash "$TMP/example.sh"
+like "and shows the VA space" "$(cat "$TMP/out")" "vm tex: 64 KiB of 1 BO"
+status "the interrupted bind of the README is resumed" 0 \
+	"$PANBIND" -d 'sim:minor=2,fault=VM_BIND#3=EINTR' run "$SOURCE/examples/defrag.pb"
+
+for file in README.md CONTRIBUTING.md; do
+	for link in $(grep -oE '\]\([^)#]+\)' "$SOURCE/$file" | tr -d '])(' | grep -v '^https\?:'); do
+		ok "$file: $link exists" test -e "$SOURCE/$link"
+	done
+done
+for room in $(sed -n '/^## Rooms/,/^## Who/p' "$SOURCE/CONTRIBUTING.md" | grep -oE '\b(lib|tests|cmd|man|examples|tools|include)/[a-z_./-]*'); do
+	ok "CONTRIBUTING.md: $room exists" test -e "$SOURCE/$room"
+done
+done_testing
