@@ -102,7 +102,7 @@ static int read_name(struct pb_parser *p, const struct pb_define **ret_define)
 
 static int expand_name(struct pb_parser *p, bool braces)
 {
-	const struct pb_define *define;
+	const struct pb_define *define = NULL;
 	int r;
 
 	p->cursor.at += braces;
@@ -168,7 +168,7 @@ static uint64_t next_random(uint64_t *state)
 static int evaluate_function(struct pb_parser *p, bool is_rand, uint32_t depth, uint64_t *ret_value)
 {
 	struct place where;
-	uint64_t argument;
+	uint64_t argument = 0;
 	int r;
 
 	if (peek(p) != '(')
@@ -189,7 +189,7 @@ static int evaluate_function(struct pb_parser *p, bool is_rand, uint32_t depth, 
 /* A name inside an expression, with or without `$`: its value must be a number. */
 static int evaluate_name(struct pb_parser *p, uint64_t *ret_value)
 {
-	const struct pb_define *define;
+	const struct pb_define *define = NULL;
 	struct place where = here(p);
 	size_t size, bad;
 	const char *name;
@@ -197,7 +197,7 @@ static int evaluate_name(struct pb_parser *p, uint64_t *ret_value)
 
 	name = p->cursor.at;
 	r = read_name(p, &define);
-	if (r < 0)
+	if (r < 0 || !define)
 		return r;
 	size = (size_t)(p->cursor.at - name);
 	r = pb_parse_number(define->value, define->size, ret_value, &bad);

@@ -102,32 +102,26 @@ struct pb_parser {
 	struct panbind_script *script;
 	const struct panbind_script_options *options;
 	const struct pb_script_limits *limits;
-	uint64_t steps;
-	uint32_t includes;
-
-	struct pb_cursor cursor;
-	uint16_t source;
-	uint32_t depth; /* of includes */
-	uint16_t stack[PB_SCRIPT_MAX_INCLUDE_DEPTH];
+	uint64_t steps, random;
 
 	struct pb_word *words; /* of the statement */
 	size_t word_count;
 	struct pb_arena scratch; /* words that do not stand in the source, until the next statement */
 	char *buffer;		 /* the word that is being put together */
 	size_t buffer_size, buffer_room;
-	bool skipping; /* inside a repeat of no rounds: words are cut, not expanded */
 
 	struct pb_names define_names;
 	struct pb_define *defines; /* by id */
-	uint32_t define_room;
-	uint64_t random;
 
-	enum pb_block block;
+	struct pb_cursor cursor;
 	struct pb_command block_begin; /* its place */
-	uint32_t async_vm;
+	struct panbind_error error;    /* of the statement at hand */
 
-	struct panbind_error error; /* of the statement at hand */
-	bool fatal;		    /* the error ends the parse even when it keeps going */
+	uint32_t includes, depth, define_room, async_vm; /* depth: of includes */
+	enum pb_block block;
+	uint16_t source, stack[PB_SCRIPT_MAX_INCLUDE_DEPTH];
+	bool skipping; /* inside a repeat of no rounds: words are cut, not expanded */
+	bool fatal;    /* the error ends the parse even when it keeps going */
 };
 
 /**

@@ -187,8 +187,8 @@ static int plan_async(struct pb_run *run, size_t first, size_t last, struct pb_o
 	pb_cleanup(destroy_batchp) struct panbind_batch *plain = NULL;
 	int r = pb_plan_emit(run, vm, batch, command_of, first, PANBIND_PLAN_ASYNC, reterr);
 
-	if (r >= 0)
-		r = panbind_batch_create(&plain);
+	if (r >= 0 && panbind_batch_create(&plain) < 0)
+		return pb_error_set(reterr, -ENOMEM, PANBIND_STAGE_VALIDATE, "out of memory");
 	if (r >= 0)
 		r = build_async(run, first, last, vm, false, plain, reterr);
 	if (r < 0 || panbind_batch_count(plain) == 0)

@@ -23,10 +23,10 @@ int pb_txn_gather(struct pb_run *run, struct pb_object *vm, struct panbind_batch
 
 	if (run->batch_vm != vm)
 		r = pb_txn_flush(run, reterr);
-	if (r >= 0 && !run->batch)
-		r = panbind_batch_create(&run->batch);
 	if (r < 0)
 		return r;
+	if (!run->batch && panbind_batch_create(&run->batch) < 0)
+		return pb_error_set(reterr, -ENOMEM, PANBIND_STAGE_VALIDATE, "out of memory");
 	run->batch_vm = vm;
 	*ret_batch = run->batch;
 	return 0;

@@ -73,7 +73,7 @@ int pb_do_bo_create(struct pb_run *run, const struct pb_command *command, struct
 
 	if (r >= 0 && command->other != 0)
 		r = pb_run_object(run, PB_KIND_VM, command->other, &vm, reterr);
-	if (r < 0)
+	if (r < 0 || !object)
 		return r;
 	if (command->options & PB_OPT_NO_MMAP)
 		flags |= PANBIND_BO_NO_MMAP;
@@ -175,7 +175,7 @@ static void put_word(uint64_t *word, uint64_t value)
 
 int pb_do_bo_fill(struct pb_run *run, const struct pb_command *command, struct panbind_error *reterr)
 {
-	uint64_t *words, size, count;
+	uint64_t *words = NULL, size = 0, count;
 	int r = map_words(run, command, &words, &size, reterr);
 
 	if (r < 0)
@@ -191,7 +191,7 @@ int pb_do_bo_fill(struct pb_run *run, const struct pb_command *command, struct p
 
 int pb_do_bo_stamp(struct pb_run *run, const struct pb_command *command, struct panbind_error *reterr)
 {
-	uint64_t *words, size, pages;
+	uint64_t *words = NULL, size = 0, pages;
 	int r = map_words(run, command, &words, &size, reterr);
 
 	if (r < 0)

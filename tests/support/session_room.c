@@ -47,6 +47,7 @@ static void on_event(void *data, const struct panbind_event *event)
 		break;
 	case PANBIND_EVENT_ERROR:
 		room->errors++;
+		room->failed_undos += event->error->stage == PANBIND_STAGE_ROLLBACK;
 		break;
 	case PANBIND_EVENT_TXN:
 		room->txns++;
@@ -96,7 +97,7 @@ int session_room_run(struct session_room *room, const char *text, uint32_t flags
 		fail_msg("%s:%u:%u: %s", parse.file, parse.line, parse.column, parse.msg);
 	room->output_size = 0;
 	room->output[0] = room->plan[0] = '\0';
-	room->errors = room->txns = room->plans = room->shows = room->gpus = room->commands = 0;
+	room->errors = room->failed_undos = room->txns = room->plans = room->shows = room->gpus = room->commands = 0;
 	memset(&room->error, 0, sizeof(room->error));
 	r = panbind_session_run(room->session, script, flags, &room->result, &room->error);
 	panbind_script_destroy(script);

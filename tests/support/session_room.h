@@ -14,7 +14,7 @@ struct session_room {
 	struct panbind_error error; /* of the last run */
 	char output[65536];	    /* texts, a line each */
 	size_t output_size;
-	unsigned int errors, txns, plans, shows, gpus, commands;
+	unsigned int errors, failed_undos, txns, plans, shows, gpus, commands;
 	enum panbind_outcome last_outcome;
 	struct panbind_gpu_stats stats;
 	uint64_t torn;

@@ -174,98 +174,100 @@ static void test_numbers(void **state)
 }
 
 /* Every error: its place, its code, and a word of its sentence, so that the stated reason is the reason. */
+static const struct {
+	const char *text;
+	uint32_t line, column;
+	int code;
+	const char *says;
+} bad_lines[] = {
+	{"frob", 1, 1, -EINVAL, "unknown command"},
+	{"\nvm frob x", 2, 4, -EINVAL, "create destroy list show"},
+	{"vm", 1, 1, -EINVAL, "takes one of"},
+	{"map vm 0x1000 4K", 1, 17, -EINVAL, "BO[+OFF] is missing"},
+	{"map vm 0x1000 4K bo extra", 1, 21, -EINVAL, "too many"},
+	{"map 12 0x1000 4K bo", 1, 5, -EINVAL, "expected a name"},
+	{"map vm 0xg 4K bo", 1, 10, -EINVAL, "not a number"},
+	{"map vm 0 4KB bo", 1, 12, -EINVAL, "not a number"},
+	{"map vm 0 99999999T bo", 1, 10, -ERANGE, "64 bits"},
+	{"map vm 0 4K bo+x", 1, 16, -EINVAL, "not a number"},
+	{"map vm 0 4K +4", 1, 13, -EINVAL, "expected a name"},
+	{"map vm 0 4K bo --nope", 1, 16, -EINVAL, "no option"},
+	{"map vm 0 4K bo --readonly=1", 1, 16, -EINVAL, "takes no value"},
+	{"map vm 0 4K bo --readonly --readonly", 1, 27, -EINVAL, "twice"},
+	{"vm create v --va", 1, 13, -EINVAL, "needs a value"},
+	{"vm create v --va=4Q", 1, 19, -EINVAL, "not a number"},
+	{"map vm 0 4K bo --wait=s", 1, 16, -EINVAL, "begin async"},
+	{"sync-only v --signal=s", 1, 1, -EINVAL, "begin async"},
+	{"begin async\nsync-only v", 2, 12, -EINVAL, "--wait"},
+	{"begin async\nvm create x\ncommit", 2, 1, -EINVAL, "not possible"},
+	{"begin async\nunmap a 0 4K\nunmap b 0 4K\ncommit", 3, 1, -EINVAL, "one VM"},
+	{"begin async\nexpect EINVAL unmap a 0 4K\ncommit", 2, 15, -EINVAL, "fails whole"},
+	{"begin\nbegin", 2, 1, -EINVAL, "line 1"},
+	{"commit", 1, 1, -EINVAL, "without begin"},
+	{"echo a\n  begin\n", 2, 3, -EINVAL, "no commit"},
+	{"expect EFOO vm list", 1, 8, -EINVAL, "errno"},
+	{"expect EINVAL begin", 1, 15, -EINVAL, "cannot be expected"},
+	{"expect EINVAL", 1, 14, -EINVAL, "too few words"},
+	{"assert state v broken", 1, 16, -EINVAL, "usable"},
+	{"gpu resident v yes", 1, 16, -EINVAL, "on|off"},
+	{"syncobj wait", 1, 13, -EINVAL, "missing"},
+	{"syncobj wait a:x", 1, 16, -EINVAL, "not a number"},
+	{"echo \"abc\necho", 1, 6, -EINVAL, "not closed"},
+	{"echo \"a\\q\"", 1, 8, -EINVAL, "escape"},
+	{"echo \"\\x00\"", 1, 7, -EINVAL, "byte 0"},
+	{"echo a\\b", 1, 7, -EINVAL, "backslash"},
+	{"echo a\001", 1, 7, -EINVAL, "control character"},
+	{"echo $", 1, 6, -EINVAL, "$NAME"},
+	{"echo $nope", 1, 7, -EINVAL, "nope is not defined"},
+	{"echo ${a", 1, 8, -EINVAL, "not defined"},
+	{"define a 1\necho ${a", 2, 9, -EINVAL, "expected }"},
+	{"echo $(1 + )", 1, 12, -EINVAL, "expected a number"},
+	{"echo $(1 + 2", 1, 7, -EINVAL, "not closed"},
+	{"echo $((1 + 2)", 1, 7, -EINVAL, "not closed"},
+	{"echo $(1 2)", 1, 10, -EINVAL, "operator"},
+	{"echo $(8 / (4 - 4))", 1, 10, -EINVAL, "division by zero"},
+	{"echo $(8 % 0)", 1, 10, -EINVAL, "division by zero"},
+	{"echo $(1 - 2)", 1, 10, -ERANGE, "below zero"},
+	{"echo $(0xffffffffffffffff + 1)", 1, 27, -ERANGE, "64 bits"},
+	{"echo $(1T * 1T)", 1, 11, -ERANGE, "64 bits"},
+	{"echo $(1 << 64)", 1, 10, -ERANGE, "64 bits"},
+	{"echo $(3 << 63)", 1, 10, -ERANGE, "64 bits"},
+	{"echo $(nope + 1)", 1, 8, -EINVAL, "nope is not defined"},
+	{"define a x\necho $(1 + a)", 2, 12, -EINVAL, "not a number"},
+	{"echo $(rand(0))", 1, 12, -EINVAL, "rand(0)"},
+	{"echo $(rand 1)", 1, 13, -EINVAL, "expected ("},
+	{"echo $(0x_1)", 1, 10, -EINVAL, "bad number"},
+	{"define 1a 2", 1, 8, -EINVAL, "cannot be defined"},
+	{"define rand 2", 1, 8, -EINVAL, "cannot be defined"},
+	{"define a", 1, 9, -EINVAL, "too few"},
+	{"define a b c", 1, 12, -EINVAL, "too many"},
+	{"repeat x\nend", 1, 8, -EINVAL, "not a number"},
+	{"echo a\nrepeat 2\necho b", 2, 1, -EINVAL, "no end"},
+	{"repeat 0\necho b", 1, 1, -EINVAL, "no end"},
+	{"end", 1, 1, -EINVAL, "without a repeat"},
+	{"seed", 1, 5, -EINVAL, "too few"},
+	{"include no-such-file.pb", 1, 9, -ENOENT, "cannot open"},
+};
+
 static void test_errors_point_at_the_token(void **state)
 {
-	static const struct {
-		const char *text;
-		uint32_t line, column;
-		int code;
-		const char *says;
-	} cases[] = {
-		{"frob", 1, 1, -EINVAL, "unknown command"},
-		{"\nvm frob x", 2, 4, -EINVAL, "create destroy list show"},
-		{"vm", 1, 1, -EINVAL, "takes one of"},
-		{"map vm 0x1000 4K", 1, 17, -EINVAL, "BO[+OFF] is missing"},
-		{"map vm 0x1000 4K bo extra", 1, 21, -EINVAL, "too many"},
-		{"map 12 0x1000 4K bo", 1, 5, -EINVAL, "expected a name"},
-		{"map vm 0xg 4K bo", 1, 10, -EINVAL, "not a number"},
-		{"map vm 0 4KB bo", 1, 12, -EINVAL, "not a number"},
-		{"map vm 0 99999999T bo", 1, 10, -ERANGE, "64 bits"},
-		{"map vm 0 4K bo+x", 1, 16, -EINVAL, "not a number"},
-		{"map vm 0 4K +4", 1, 13, -EINVAL, "expected a name"},
-		{"map vm 0 4K bo --nope", 1, 16, -EINVAL, "no option"},
-		{"map vm 0 4K bo --readonly=1", 1, 16, -EINVAL, "takes no value"},
-		{"map vm 0 4K bo --readonly --readonly", 1, 27, -EINVAL, "twice"},
-		{"vm create v --va", 1, 13, -EINVAL, "needs a value"},
-		{"vm create v --va=4Q", 1, 19, -EINVAL, "not a number"},
-		{"map vm 0 4K bo --wait=s", 1, 16, -EINVAL, "begin async"},
-		{"sync-only v --signal=s", 1, 1, -EINVAL, "begin async"},
-		{"begin async\nsync-only v", 2, 12, -EINVAL, "--wait"},
-		{"begin async\nvm create x\ncommit", 2, 1, -EINVAL, "not possible"},
-		{"begin async\nunmap a 0 4K\nunmap b 0 4K\ncommit", 3, 1, -EINVAL, "one VM"},
-		{"begin async\nexpect EINVAL unmap a 0 4K\ncommit", 2, 15, -EINVAL, "fails whole"},
-		{"begin\nbegin", 2, 1, -EINVAL, "line 1"},
-		{"commit", 1, 1, -EINVAL, "without begin"},
-		{"echo a\n  begin\n", 2, 3, -EINVAL, "no commit"},
-		{"expect EFOO vm list", 1, 8, -EINVAL, "errno"},
-		{"expect EINVAL begin", 1, 15, -EINVAL, "cannot be expected"},
-		{"expect EINVAL", 1, 14, -EINVAL, "too few words"},
-		{"assert state v broken", 1, 16, -EINVAL, "usable"},
-		{"gpu resident v yes", 1, 16, -EINVAL, "on|off"},
-		{"syncobj wait", 1, 13, -EINVAL, "missing"},
-		{"syncobj wait a:x", 1, 16, -EINVAL, "not a number"},
-		{"echo \"abc\necho", 1, 6, -EINVAL, "not closed"},
-		{"echo \"a\\q\"", 1, 8, -EINVAL, "escape"},
-		{"echo \"\\x00\"", 1, 7, -EINVAL, "byte 0"},
-		{"echo a\\b", 1, 7, -EINVAL, "backslash"},
-		{"echo a\001", 1, 7, -EINVAL, "control character"},
-		{"echo $", 1, 6, -EINVAL, "$NAME"},
-		{"echo $nope", 1, 7, -EINVAL, "nope is not defined"},
-		{"echo ${a", 1, 8, -EINVAL, "not defined"},
-		{"define a 1\necho ${a", 2, 9, -EINVAL, "expected }"},
-		{"echo $(1 + )", 1, 12, -EINVAL, "expected a number"},
-		{"echo $(1 + 2", 1, 7, -EINVAL, "not closed"},
-		{"echo $((1 + 2)", 1, 7, -EINVAL, "not closed"},
-		{"echo $(1 2)", 1, 10, -EINVAL, "operator"},
-		{"echo $(8 / (4 - 4))", 1, 10, -EINVAL, "division by zero"},
-		{"echo $(8 % 0)", 1, 10, -EINVAL, "division by zero"},
-		{"echo $(1 - 2)", 1, 10, -ERANGE, "below zero"},
-		{"echo $(0xffffffffffffffff + 1)", 1, 27, -ERANGE, "64 bits"},
-		{"echo $(1T * 1T)", 1, 11, -ERANGE, "64 bits"},
-		{"echo $(1 << 64)", 1, 10, -ERANGE, "64 bits"},
-		{"echo $(3 << 63)", 1, 10, -ERANGE, "64 bits"},
-		{"echo $(nope + 1)", 1, 8, -EINVAL, "nope is not defined"},
-		{"define a x\necho $(1 + a)", 2, 12, -EINVAL, "not a number"},
-		{"echo $(rand(0))", 1, 12, -EINVAL, "rand(0)"},
-		{"echo $(rand 1)", 1, 13, -EINVAL, "expected ("},
-		{"echo $(0x_1)", 1, 10, -EINVAL, "bad number"},
-		{"define 1a 2", 1, 8, -EINVAL, "cannot be defined"},
-		{"define rand 2", 1, 8, -EINVAL, "cannot be defined"},
-		{"define a", 1, 9, -EINVAL, "too few"},
-		{"define a b c", 1, 12, -EINVAL, "too many"},
-		{"repeat x\nend", 1, 8, -EINVAL, "not a number"},
-		{"echo a\nrepeat 2\necho b", 2, 1, -EINVAL, "no end"},
-		{"repeat 0\necho b", 1, 1, -EINVAL, "no end"},
-		{"end", 1, 1, -EINVAL, "without a repeat"},
-		{"seed", 1, 5, -EINVAL, "too few"},
-		{"include no-such-file.pb", 1, 9, -ENOENT, "cannot open"},
-	};
 	size_t right = 0;
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < sizeof(bad_lines) / sizeof(bad_lines[0]); i++) {
 		struct panbind_script *script = NULL;
 		struct panbind_error e = {0};
-		int r = panbind_script_parse("t.pb", cases[i].text, strlen(cases[i].text), NULL, &script, &e);
+		int r = panbind_script_parse("t.pb", bad_lines[i].text, strlen(bad_lines[i].text), NULL, &script, &e);
 
-		if (r != cases[i].code || e.code != r || e.stage != PANBIND_STAGE_PARSE || e.line != cases[i].line ||
-		    e.column != cases[i].column || !strstr(e.msg, cases[i].says) || strcmp(e.file, "t.pb") != 0)
-			print_error("\"%s\": %d at %s:%u:%u \"%s\"\n", cases[i].text, r, e.file, e.line, e.column,
+		if (r != bad_lines[i].code || e.code != r || e.stage != PANBIND_STAGE_PARSE ||
+		    e.line != bad_lines[i].line || e.column != bad_lines[i].column ||
+		    !strstr(e.msg, bad_lines[i].says) || strcmp(e.file, "t.pb") != 0)
+			print_error("\"%s\": %d at %s:%u:%u \"%s\"\n", bad_lines[i].text, r, e.file, e.line, e.column,
 				    e.msg);
 		else
 			right++;
 		assert_null(script);
 	}
-	assert_int_equal(right, sizeof(cases) / sizeof(cases[0]));
+	assert_int_equal(right, sizeof(bad_lines) / sizeof(bad_lines[0]));
 }
 
 static void test_keep_going_collects_all_errors(void **state)
