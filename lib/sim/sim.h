@@ -164,7 +164,7 @@ int sim_prime_memfd(const struct sim_device *device, uint32_t flags);
 /** Another open file on the same memory, close-on-exec. Negative errno on failure. */
 int sim_prime_reopen(int fd, int mode);
 sim_ioctl_fn sim_set_user_mmio_offset_ioctl;
-int sim_mmap(struct pb_file *file, uint64_t offset, size_t size, int prot, void **ret_ptr);
+int sim_mmap(struct pb_file *pf, uint64_t offset, size_t size, int prot, void **ret_ptr);
 /** Find room in the space of fake offsets and remember the BO there. Needs device->lock. -ENOSPC, -ENOMEM. */
 int sim_mmap_add(struct sim_device *device, struct sim_bo *bo);
 

@@ -78,8 +78,8 @@ static uint8_t *map_aligned(int fd, uint64_t size)
 
 	if (room == MAP_FAILED)
 		return NULL;
-	mem = (uint8_t *)(((uintptr_t)room + align - 1) & ~(uintptr_t)(align - 1));
-	head = (size_t)(mem - room);
+	head = -(uintptr_t)room & (align - 1);
+	mem = room + head;
 	if (head)
 		munmap(room, head);
 	if (slack > head)

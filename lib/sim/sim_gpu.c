@@ -131,7 +131,7 @@ static int reach(const struct access *access, const struct sim_vm *vm, struct si
 		bump(&counters->faults);
 		return -EFAULT;
 	}
-	memory = (void *)(uintptr_t)((entry & ~(SIM_PAGE_SIZE - 1)) + (access->va & (span - 1)));
+	memory = sim_pt_pointer((entry & ~(SIM_PAGE_SIZE - 1)) + (access->va & (span - 1)));
 	if (store)
 		store_memory(access, memory);
 	else
@@ -173,14 +173,10 @@ static void back_off(unsigned tries)
 		nanosleep(&nap, NULL);
 }
 
-int sim_gpu_access(struct pb_file *file, uint32_t vm_id, uint64_t va, void *value, size_t size, uint32_t flags)
+int sim_gpu_access(struct pb_file *pf, uint32_t vm_id, uint64_t va, void *value, size_t size, uint32_t flags)
 {
-	struct access access = {.file = (struct sim_file *)file,
-				.vm_id = vm_id,
-				.va = va,
-				.value = value,
-				.size = size,
-				.flags = flags};
+	struct access access = {
+		.file = (struct sim_file *)pf, .vm_id = vm_id, .va = va, .value = value, .size = size, .flags = flags};
 
 	if (size == 0 || size > 8 || size & (size - 1) || va & (size - 1))
 		return -EINVAL;
@@ -198,9 +194,9 @@ int sim_gpu_access(struct pb_file *file, uint32_t vm_id, uint64_t va, void *valu
 	}
 }
 
-int sim_gpu_resident(struct pb_file *file, uint32_t vm_id, int resident)
+int sim_gpu_resident(struct pb_file *pf, uint32_t vm_id, int resident)
 {
-	struct sim_vm *vm = sim_vm_get((struct sim_file *)file, vm_id);
+	struct sim_vm *vm = sim_vm_get((struct sim_file *)pf, vm_id);
 	int ret = 0;
 
 	if (!vm)
@@ -217,9 +213,9 @@ int sim_gpu_resident(struct pb_file *file, uint32_t vm_id, int resident)
 	return ret;
 }
 
-int sim_gpu_stats(struct pb_file *file, uint32_t vm_id, struct panbind_gpu_stats *ret_stats)
+int sim_gpu_stats(struct pb_file *pf, uint32_t vm_id, struct panbind_gpu_stats *ret_stats)
 {
-	struct sim_vm *vm = sim_vm_get((struct sim_file *)file, vm_id);
+	struct sim_vm *vm = sim_vm_get((struct sim_file *)pf, vm_id);
 	struct panbind_gpu_stats stats = {0};
 
 	if (!vm)

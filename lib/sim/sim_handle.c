@@ -16,7 +16,7 @@
 static int grow(struct sim_file *file)
 {
 	uint32_t room = file->handle_room ? file->handle_room * 2 : WORD_BITS;
-	struct sim_bo **handles = realloc(file->handles, room * sizeof(*handles));
+	struct sim_bo **handles = reallocarray(file->handles, room, sizeof(void *));
 	uint64_t *used;
 
 	if (!handles)
@@ -26,7 +26,8 @@ static int grow(struct sim_file *file)
 	if (!used)
 		return -ENOMEM;
 	file->used = used;
-	memset(handles + file->handle_room, 0, (room - file->handle_room) * sizeof(*handles));
+	for (uint32_t i = file->handle_room; i < room; i++)
+		handles[i] = NULL;
 	memset(used + file->handle_room / WORD_BITS, 0, (room - file->handle_room) / WORD_BITS * sizeof(*used));
 	file->handle_room = room;
 	return 0;
@@ -135,7 +136,8 @@ static struct sim_bo *take_out(struct sim_file *file, uint32_t index)
 	pthread_mutex_lock(&file->device->lock);
 	link = find_opening(bo, file);
 	opening = *link;
-	*link = opening->next;
+	if (opening)
+		*link = opening->next;
 	pthread_mutex_unlock(&file->device->lock);
 	free(opening);
 	free_index(file, index);

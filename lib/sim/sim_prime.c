@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -46,10 +47,24 @@ int sim_prime_reopen(int fd, int mode)
 
 /* What the name of a memfd of a simulator says. */
 struct origin {
-	long pid;
-	unsigned long long serial;
-	unsigned flags;
+	uint64_t pid, serial, flags;
 };
+
+/* "PID:SERIAL:FLAGS", and whatever the kernel says behind it. */
+static int parse_origin(const char *text, struct origin *origin)
+{
+	uint64_t *const fields[] = {&origin->pid, &origin->serial, &origin->flags};
+
+	for (unsigned i = 0; i < SIM_ARRAY_SIZE(fields); i++) {
+		char *end;
+
+		*fields[i] = strtoull(text, &end, 10);
+		if (end == text || (i < 2 && *end != ':'))
+			return -EINVAL;
+		text = end + 1;
+	}
+	return 0;
+}
 
 /* -EBADF; -EINVAL when it is no dma-buf of a simulator. */
 static int read_origin(int fd, struct origin *origin)
@@ -67,9 +82,7 @@ static int read_origin(int fd, struct origin *origin)
 	target[length] = '\0';
 	if (strncmp(target, prefix, sizeof(prefix) - 1) != 0)
 		return -EINVAL;
-	if (sscanf(target + sizeof(prefix) - 1, "%ld:%llu:%u", &origin->pid, &origin->serial, &origin->flags) != 3)
-		return -EINVAL;
-	return 0;
+	return parse_origin(target + sizeof(prefix) - 1, origin);
 }
 
 static int export(const struct sim_bo *bo, uint32_t flags)
@@ -132,8 +145,8 @@ static int find_or_wrap(struct sim_device *device, int fd, struct sim_bo **ret_b
 	*ret_bo = find_live(device, &st);
 	if (*ret_bo)
 		return 0;
-	own = origin.pid == (long)getpid() && origin.serial == device->serial;
-	return sim_bo_wrap(device, fd, own ? origin.flags : 0, !own, ret_bo);
+	own = origin.pid == (uint64_t)getpid() && origin.serial == device->serial;
+	return sim_bo_wrap(device, fd, own ? (uint32_t)origin.flags : 0, !own, ret_bo);
 }
 
 static uint32_t known_handle(struct sim_file *file, struct sim_bo *bo)
@@ -150,7 +163,7 @@ static uint32_t known_handle(struct sim_file *file, struct sim_bo *bo)
 int sim_fd_to_handle_ioctl(struct sim_file *file, void *arg, uint64_t nth)
 {
 	struct drm_prime_handle *args = arg;
-	struct sim_bo *bo;
+	struct sim_bo *bo = NULL;
 	uint32_t handle;
 	int ret;
 

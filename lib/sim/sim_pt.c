@@ -124,7 +124,7 @@ static void publish(struct sim_table *table, unsigned index, uint64_t entry)
 
 static struct sim_table *table_of(uint64_t entry)
 {
-	return (struct sim_table *)(uintptr_t)(entry & ~SIM_PTE_FLAGS);
+	return sim_pt_pointer(entry & ~SIM_PTE_FLAGS);
 }
 
 static uint64_t entry_of(const struct sim_table *table)

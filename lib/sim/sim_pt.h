@@ -76,6 +76,12 @@ bool sim_pt_next(const struct sim_pt *pt, uint64_t va, struct sim_pt_page *ret_p
 /** Is @va inside a block? */
 bool sim_pt_in_block(const struct sim_pt *pt, uint64_t va);
 
+/** What an entry points to. Entries hold addresses as numbers, so somewhere a number must become a pointer: here. */
+static inline void *sim_pt_pointer(uint64_t address)
+{
+	return (void *)(uintptr_t)address; /* NOLINT(performance-no-int-to-ptr) */
+}
+
 static inline unsigned sim_pt_index(uint64_t va, unsigned level)
 {
 	return (unsigned)(va >> (39 - 9 * level)) & (SIM_PT_ENTRIES - 1);
@@ -93,7 +99,7 @@ static inline uint64_t sim_pt_walk(const struct sim_pt *pt, uint64_t va, uint64_
 			*ret_size = UINT64_C(1) << (39 - 9 * level);
 			return entry;
 		}
-		table = (const struct sim_table *)(uintptr_t)(entry & ~SIM_PTE_FLAGS);
+		table = sim_pt_pointer(entry & ~SIM_PTE_FLAGS);
 	}
 	return 0;
 }
