@@ -3,10 +3,12 @@
 #include "failing_malloc.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-static size_t left = SIZE_MAX, calls;
+/* Atomic: what is tested may have threads of its own. */
+static atomic_size_t left = SIZE_MAX, calls;
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -30,15 +32,14 @@ size_t failing_malloc_calls(void)
 
 static bool allowed(void)
 {
-	calls++;
-	if (left == SIZE_MAX)
-		return true;
-	if (left == 0) {
+	size_t now = atomic_load(&left);
+
+	atomic_fetch_add(&calls, 1);
+	while (now && now != SIZE_MAX && !atomic_compare_exchange_weak(&left, &now, now - 1))
+		;
+	if (!now)
 		errno = ENOMEM;
-		return false;
-	}
-	left--;
-	return true;
+	return now;
 }
 
 void *__wrap_malloc(size_t size)
