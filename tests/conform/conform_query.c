@@ -157,6 +157,21 @@ static void timestamps_go_up(void **state)
 	assert_true(second.current_timestamp >= first.current_timestamp);
 }
 
+static void timestamp_flags_are_checked(void **state)
+{
+	struct raw *raw = *state;
+	struct pb_uapi_timestamp_info info = {.flags = 1u << 31};
+	uint32_t size = sizeof(info), full = 0;
+
+	raw_need_minor(raw, 8);
+	raw_expect("size", dev_query(raw, PB_QUERY_TIMESTAMP_INFO, NULL, &full), 0);
+	assert_true(full >= sizeof(info));
+	raw_expect("unknown flag", dev_query(raw, PB_QUERY_TIMESTAMP_INFO, &info, &size), -EINVAL);
+	info.flags = 0;
+	raw_expect("none", dev_query(raw, PB_QUERY_TIMESTAMP_INFO, &info, &size), 0);
+	assert_int_not_equal(info.current_timestamp, 0);
+}
+
 static void page_sizes_have_4_kib(void **state)
 {
 	struct raw *raw = *state;
@@ -180,6 +195,7 @@ int main(void)
 		TEST(callers_of_any_size_are_served),
 		TEST(unknown_queries_are_refused),
 		TEST(timestamps_go_up),
+		TEST(timestamp_flags_are_checked),
 		TEST(page_sizes_have_4_kib),
 	};
 
