@@ -134,15 +134,41 @@ static void cut_of_a_large_mapping_keeps_the_rest(void **state)
 			  (5 << 20) + RAW_PAGE, 0);
 }
 
+/* What is left of a large mapping after one cut is cut again, where the driver has to rewrite the pages around it. */
+static void cut_pieces_can_be_cut_again(void **state)
+{
+	const uint64_t mib = UINT64_C(1) << 20, size = 16 * mib, va = UINT64_C(0x40000000);
+	const uint64_t cuts[] = {0, 3 * mib, 5 * mib, 9 * mib, 13 * mib, 16 * mib - RAW_PAGE};
+	struct raw *raw = *state;
+	uint32_t large = raw_bo(raw, size);
+	uint64_t at = va;
+
+	raw_need_sight(raw);
+	raw_expect("map", raw_map(raw, va, size, large, 0, 0), 0);
+	for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++)
+		raw_expect("cut", raw_map(raw, va + cuts[i], RAW_PAGE, raw->bo, i * RAW_PAGE, 0), 0);
+	for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
+		raw_assert_mapped(raw, raw->vm, at, va + cuts[i] - at, large, at - va, 0);
+		raw_assert_mapped(raw, raw->vm, va + cuts[i], RAW_PAGE, raw->bo, i * RAW_PAGE, 0);
+		at = va + cuts[i] + RAW_PAGE;
+	}
+	assert_int_equal(at, va + size);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, raw_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(map_in_the_middle_keeps_both_ends),	 TEST(map_over_an_end_keeps_the_rest),
-		TEST(map_over_several_pieces_replaces_them),	 TEST(map_of_what_is_there_changes_nothing),
-		TEST(same_place_with_other_flags_changes_those), TEST(unmap_cuts_holes),
-		TEST(unmap_over_holes_takes_what_is_there),	 TEST(cut_of_a_large_mapping_keeps_the_rest),
+		TEST(map_in_the_middle_keeps_both_ends),
+		TEST(map_over_an_end_keeps_the_rest),
+		TEST(map_over_several_pieces_replaces_them),
+		TEST(map_of_what_is_there_changes_nothing),
+		TEST(same_place_with_other_flags_changes_those),
+		TEST(unmap_cuts_holes),
+		TEST(unmap_over_holes_takes_what_is_there),
+		TEST(cut_of_a_large_mapping_keeps_the_rest),
+		TEST(cut_pieces_can_be_cut_again),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
