@@ -2,7 +2,7 @@
 /*
  * What the rooms of the simulator share: devices, open files, BOs, VMs, and the locks around them.
  *
- * Lock order: sim_vm.op_lock, then sim_file.lock, then sim_device.lock; a queue's lock is taken under none of them.
+ * Lock order: sim_vm.op_lock, then sim_file.lock, then sim_device.lock; a queue's own lock last of all.
  * GPU accesses take no lock at all, see sim_mmu.h.
  */
 #ifndef SIM_H
