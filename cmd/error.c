@@ -133,7 +133,7 @@ static void print_facts(const struct panbind_error *error)
 static void print_outcome(const struct error_context *context)
 {
 	static const char *const sentences[] = {
-		[PANBIND_OUTCOME_ROLLED_BACK] = "rolled back: the mapping is what it was before",
+		[PANBIND_OUTCOME_ROLLED_BACK] = "rolled back to where its transaction began",
 		[PANBIND_OUTCOME_PARTIAL] = "partly applied: some ops remain, and the VM takes no more",
 		[PANBIND_OUTCOME_UNKNOWN] = "outcome unknown: the mapping of some range is not known, and the VM "
 					    "takes no more",

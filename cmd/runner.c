@@ -3,6 +3,8 @@
 #include "runner.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,6 +127,17 @@ static void add_up(struct panbind_run_result *total, const struct panbind_run_re
 		total->outcome = result->outcome;
 }
 
+/* Transactions before the one that failed are not undone by it, and the exit status must not deny them. */
+static bool tell_what_stays(const struct runner *runner)
+{
+	uint64_t ops = runner->total.ops;
+
+	if (ops && !runner->cmd->out.json)
+		fprintf(stderr, "    %" PRIu64 " op%s of transactions that were complete stay%s applied\n", ops,
+			ops == 1 ? "" : "s", ops == 1 ? "s" : "");
+	return ops > 0;
+}
+
 /* An end from outside is told apart from a failure, unless it left something half done: that counts more. */
 static int run_status(struct runner *runner, int code, const struct panbind_error *error,
 		      const struct panbind_run_result *result)
@@ -142,7 +155,7 @@ static int run_status(struct runner *runner, int code, const struct panbind_erro
 		return CMD_PARTIAL;
 	if (stopped)
 		return limit_status();
-	return runner->keep_going && result->ops ? CMD_PARTIAL : error_status(error, result->outcome);
+	return tell_what_stays(runner) ? CMD_PARTIAL : error_status(error, result->outcome);
 }
 
 int runner_run(struct runner *runner, uint32_t flags)

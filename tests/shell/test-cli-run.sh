@@ -84,6 +84,9 @@ status "the same in JSON" 1 "$PANBIND" -j -d sim:fault=op=1:ENOMEM run good.pb
 json "error and outcome" '.errors[0] | .name, .op, .outcome' $'ENOMEM\n1\nrolled-back'
 json "result" '.result.outcome, .result.ops' $'rolled-back\n0'
 double=sim:fault=VM_BIND#1:op=1:ENOMEM:mid,fault=VM_BIND#2=EIO
+printf 'vm create v\nbo create b 64K\nbegin\nmap v 0 4K b\ncommit\nbegin\nmap v 4K 4K b\nassert unmapped v 0 4K\ncommit\n' >later.pb
+status "a transaction fails after another was complete" 4 sim run later.pb
+like "and what stays is said" "$(err)" "1 op of transactions that were complete stays applied"
 status "a second fault in the undo" 4 "$PANBIND" -d "$double" run good.pb
 like "says so" "$(err)" "unknown|partly"
 status "EINTR in the middle is not seen" 0 "$PANBIND" -d sim:fault=op=1:EINTR run good.pb

@@ -64,7 +64,7 @@ status "/dev/full under --help" 1 bash -c '"$0" --help >/dev/full' "$PANBIND"
 status "/dev/full under --json" 1 bash -c '"$0" -j -d sim: info >/dev/full' "$PANBIND"
 status "a closed standard output" 1 bash -c '"$0" -d sim: info >&-' "$PANBIND"
 status "closed, and nothing to write" 3 bash -c '"$0" vm list >&-' "$PANBIND"
-status "a reader that goes away" 1 bash -c '"$0" --help | true; exit "${PIPESTATUS[0]}"' "$PANBIND"
+status "a reader that has gone away" 1 bash -c 'exec 3> >(true); wait $!; "$0" --help >&3' "$PANBIND"
 seq -f 'echo %g' 20000 >lines.pb
 status "a reader that goes away in the middle" 1 \
 	bash -c '"$0" -d sim: run lines.pb | head -n 1 >/dev/null; exit "${PIPESTATUS[0]}"' "$PANBIND"
