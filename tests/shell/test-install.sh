@@ -49,7 +49,7 @@ add_executable(ten ten.c)
 target_link_libraries(ten PRIVATE panbind::panbind)
 CMAKE
 status "ten lines configure with find_package" 0 \
-	cmake -S "$TMP/project" -B "$TMP/project/build" -DCMAKE_PREFIX_PATH="$prefix"
+	cmake -G Ninja -S "$TMP/project" -B "$TMP/project/build" -DCMAKE_PREFIX_PATH="$prefix"
 status "and build" 0 cmake --build "$TMP/project/build"
 ok "and bind" "$TMP/project/build/ten"
 
