@@ -271,6 +271,8 @@ static int check_complete(struct pb_parser *p, const struct draft *draft, enum p
 	if (!arg || (arg->flags & PB_ARG_OPTIONAL) || repeated_given)
 		return 0;
 	pb_verb_usage(verb, usage, sizeof(usage));
+	if (strstr(usage, " [--")) /* the options are not what is missing */
+		*strstr(usage, " [--") = '\0';
 	return pb_parser_fail_word(p, -EINVAL, last, last->size, "%s is missing: %s", arg->label, usage);
 }
 
