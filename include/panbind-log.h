@@ -22,6 +22,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /** Version of the schema that this library writes; it reads this one and older ones. */
 #define PANBIND_LOG_SCHEMA 1
 
@@ -151,12 +153,12 @@ struct panbind_log_status {
 	uint64_t state_seq;	      /* the oldest seq that panbind_log_state_create() can show */
 	uint64_t bytes, size_cap;     /* file without free pages and without the write-ahead part; the cap or 0 */
 	uint64_t wal_bytes;
-	uint64_t queued;	/* appended, not yet committed */
-	uint64_t groups;	/* commits since it was opened */
-	int failed;		/* 0, or why appends are refused */
-	int compacting;		/* whether compaction has work left */
-	uint32_t schema;	/* version of the file */
-	char path[256];		/* tail of it when it is longer */
+	uint64_t queued; /* appended, not yet committed */
+	uint64_t groups; /* commits since it was opened */
+	int failed;	 /* 0, or why appends are refused */
+	int compacting;	 /* whether compaction has work left */
+	uint32_t schema; /* version of the file */
+	char path[256];	 /* tail of it when it is longer */
 };
 int panbind_log_get_status(struct panbind_log *log, struct panbind_log_status *ret_status);
 
@@ -182,8 +184,8 @@ typedef void panbind_log_done_fn(void *data, uint64_t seq, int result);
  * -ENOSPC, -EDQUOT and -EFBIG) or, after any other failure, until it is opened anew.
  */
 int panbind_log_append(struct panbind_log *log, const struct panbind_log_entry *entry,
-		       enum panbind_log_durability durability, panbind_log_done_fn *done, void *data,
-		       uint64_t *ret_seq, struct panbind_error *reterr);
+		       enum panbind_log_durability durability, panbind_log_done_fn *done, void *data, uint64_t *ret_seq,
+		       struct panbind_error *reterr);
 /** Append and wait for the answer. */
 int panbind_log_append_wait(struct panbind_log *log, const struct panbind_log_entry *entry,
 			    enum panbind_log_durability durability, uint64_t *ret_seq, struct panbind_error *reterr);
@@ -301,8 +303,8 @@ size_t panbind_log_state_mapping_count(const struct panbind_log_state *state, si
 int panbind_log_state_next_mapping(const struct panbind_log_state *state, size_t vm_index, uint64_t va,
 				   struct panbind_log_mapping *ret_mapping);
 /** The first sparse region that ends after @va: 0 or -ENOENT. */
-int panbind_log_state_next_region(const struct panbind_log_state *state, size_t vm_index, uint64_t va,
-				  uint64_t *ret_va, uint64_t *ret_size);
+int panbind_log_state_next_region(const struct panbind_log_state *state, size_t vm_index, uint64_t va, uint64_t *ret_va,
+				  uint64_t *ret_size);
 
 /* ---- Export, import ---------------------------------------------------------------------------------------------- */
 
@@ -369,11 +371,11 @@ enum panbind_log_difference_type {
 
 struct panbind_log_difference {
 	enum panbind_log_difference_type type;
-	uint64_t seq;	       /* the entry; at the end: the last one that bound the range, or 0 */
+	uint64_t seq; /* the entry; at the end: the last one that bound the range, or 0 */
 	struct panbind_log_ref vm;
-	uint64_t va, size;     /* MAPPING: where */
+	uint64_t va, size;		    /* MAPPING: where */
 	struct panbind_error recorded, got; /* RESULT, OBJECT: code, stage, op, msg */
-	char msg[256];	       /* one sentence */
+	char msg[384];			    /* one sentence */
 };
 
 enum panbind_log_replay_verify { PANBIND_LOG_VERIFY_NONE = 0, PANBIND_LOG_VERIFY_END, PANBIND_LOG_VERIFY_EACH };
@@ -396,7 +398,7 @@ struct panbind_log_replay_options {
 };
 
 struct panbind_log_replay_result {
-	uint64_t seq;	      /* the last entry repeated */
+	uint64_t seq; /* the last entry repeated */
 	uint64_t entries, ops;
 	uint64_t skipped;     /* entries that cannot be repeated: about an object that could not be made, or lost */
 	uint64_t differences; /* also those of results that were recorded otherwise */
@@ -412,6 +414,8 @@ struct panbind_log_replay_result {
 int panbind_log_replay(struct panbind_log *log, struct panbind_device *device,
 		       const struct panbind_log_replay_options *options, struct panbind_log_replay_result *ret_result,
 		       struct panbind_error *reterr);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

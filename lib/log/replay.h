@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the replay share. replay.c walks the log, replay_make.c makes and ends objects and rebuilds the
+ * snapshot, replay_bind.c repeats entries, replay_compare.c compares and tells.
+ */
+#ifndef PB_LOG_REPLAY_H
+#define PB_LOG_REPLAY_H
+
+#include "log.h"
+
+struct pb_replay {
+	struct panbind_device *device;
+	struct panbind_log_replay_options options;
+	struct panbind_log_replay_result result;
+	sqlite3 *db;
+	struct pb_objects objects; /* their handles are what was made */
+	struct pb_fold fold;	   /* what the log implies; kept up only for verify */
+	struct pb_snapshot_place place;
+	uint64_t until_seq;
+	int64_t only; /* VM, or 0 */
+	struct panbind_batch *batch;
+	uint32_t *batch_index; /* op of the entry for each op of the batch */
+	size_t batch_room;
+	int64_t next_progress_ns;
+};
+
+/* ---- replay_make.c: 0, or a negative errno that ends the replay ---- */
+
+int pb_replay_snapshot(struct pb_replay *replay);
+/** Repeat an entry about an object, or a start. */
+int pb_replay_object(struct pb_replay *replay, const struct pb_row *row);
+/** The VM of an id, or NULL when ops on it cannot be repeated at entry @seq. */
+struct panbind_vm *pb_replay_vm(struct pb_replay *replay, int64_t id, uint64_t seq);
+/** The BO of an id, made now if it was not needed before; NULL when there is none. */
+struct panbind_bo *pb_replay_bo(struct pb_replay *replay, int64_t id, uint64_t seq);
+/** Hand what is alive to the caller, destroy the rest. */
+int pb_replay_adopt(struct pb_replay *replay);
+void pb_replay_destroy_all(struct pb_replay *replay);
+
+/* ---- replay_bind.c ---- */
+
+/** Repeat the ops of an entry from @first_op on. */
+int pb_replay_bind(struct pb_replay *replay, const struct pb_row *row, uint32_t first_op);
+/** Add an op to the batch. */
+int pb_replay_add_op(struct pb_replay *replay, const struct pb_row_op *op, struct panbind_bo *bo,
+		     struct panbind_error *reterr);
+/** Bind what the batch holds and empty it. */
+int pb_replay_flush(struct pb_replay *replay, struct panbind_vm *vm, struct panbind_error *reterr);
+int pb_replay_sparse_op(struct panbind_vm *vm, const struct pb_row_op *op, struct panbind_bo *bo,
+			struct panbind_error *reterr);
+static inline bool pb_is_sparse_op(uint8_t type)
+{
+	return type >= PANBIND_LOG_SPARSE_RESERVE;
+}
+
+/* ---- replay_compare.c ---- */
+
+/** Tell of an end that is not the recorded one. */
+void pb_replay_tell_result(struct pb_replay *replay, const struct pb_row *row, int64_t vm,
+			   const struct panbind_error *got);
+void pb_replay_tell_object(struct pb_replay *replay, uint64_t seq, const struct pb_object *object,
+			   const struct panbind_error *got);
+/** Compare the live mapping of the ranges that the entry's ops touched with the fold. */
+void pb_replay_compare_touched(struct pb_replay *replay, const struct pb_row *row);
+/** Compare all of every VM. */
+void pb_replay_compare_all(struct pb_replay *replay);
+
+#endif /* PB_LOG_REPLAY_H */

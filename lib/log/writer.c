@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The writer thread: takes what has gathered, commits it as one transaction, answers, and starts over. Between groups
+ * it does the housekeeping in bounded steps: a compaction step, the end of a checkpoint.
+ *
+ * A group is synced when one of its entries asks for it; SQLite syncs the write-ahead file, and with it everything
+ * written before. Nobody is called back with the log's lock held.
+ *
+ * On failure all that is queued fails with the group, see journal.c. After an error that more space can cure the thread
+ * probes four times a second with a small write of its own; after any other one the log stays closed: a sync that
+ * failed leaves nobody knowing what is on the disk, and only recovery at the next opening tells.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "log.h"
+
+#define MAX_GROUP_ITEMS 4096
+#define MAX_GROUP_BYTES (8u << 20)
+#define PROBE_NS	250000000
+#define MEASURE_GROUPS	64
+
+/** What is committed at once. */
+struct group {
+	struct pb_item *first;
+	uint64_t last_seq;
+	size_t count, bytes;
+	bool sync;
+};
+
+/* ---- Groups ---- */
+
+static void take_group(struct panbind_log *log, struct group *group)
+{
+	struct pb_item **end = &log->head;
+
+	*group = (struct group){.first = log->head};
+	while (*end && group->count < MAX_GROUP_ITEMS && group->bytes < MAX_GROUP_BYTES) {
+		group->count++;
+		group->bytes += (*end)->bytes;
+		group->last_seq = (*end)->entry.seq;
+		group->sync |= (*end)->entry.durability == PANBIND_LOG_DURABLE_SYNC;
+		end = &(*end)->next;
+	}
+	log->head = *end;
+	if (!log->head)
+		log->tail = &log->head;
+	*end = NULL;
+}
+
+static void answer(const struct pb_item *item, int result)
+{
+	if (item->done)
+		item->done(item->data, item->entry.seq, result);
+}
+
+static void answer_hasty(const struct group *group)
+{
+	for (const struct pb_item *item = group->first; item; item = item->next)
+		if (item->entry.durability == PANBIND_LOG_DURABLE_NONE)
+			answer(item, 0);
+}
+
+/* Answer the rest and free all. */
+static void answer_group(struct pb_item *item, int result)
+{
+	while (item) {
+		struct pb_item *next = item->next;
+
+		if (item->entry.durability != PANBIND_LOG_DURABLE_NONE)
+			answer(item, result);
+		pb_item_free(item);
+		item = next;
+	}
+}
+
+static void forget_pending(struct panbind_log *log, struct pb_item *item)
+{
+	for (; item; item = item->next) {
+		struct pb_item **place;
+
+		if (!item->entry.txn_id)
+			continue;
+		place = pb_pending_bucket(log, item->entry.txn_id);
+		while (*place != item)
+			place = &(*place)->same_bucket;
+		*place = item->same_bucket;
+	}
+}
+
+/* PRAGMA synchronous takes effect while it is compiled: it cannot be prepared once. */
+static int set_sync(struct panbind_log *log, bool full)
+{
+	int err;
+
+	if (log->full_sync == full)
+		return 0;
+	err = pb_log_exec(log->db, full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
+	if (err == 0)
+		log->full_sync = full;
+	return err;
+}
+
+static int commit_group(struct panbind_log *log, const struct group *group)
+{
+	int err = set_sync(log, group->sync);
+
+	if (err == 0)
+		err = pb_log_run(log->sql.begin);
+	for (const struct pb_item *item = group->first; item && err == 0; item = item->next)
+		err = pb_writer_insert(&log->sql, item);
+	if (err == 0)
+		err = pb_log_run(log->sql.commit);
+	if (err < 0 && !sqlite3_get_autocommit(log->db))
+		pb_log_run(log->sql.rollback);
+	return err;
+}
+
+int pb_writer_measure(struct panbind_log *log, uint64_t *ret_bytes)
+{
+	int64_t pages = 0, free_pages = 0;
+
+	if (sqlite3_step(log->sql.pages) == SQLITE_ROW)
+		pages = sqlite3_column_int64(log->sql.pages, 0);
+	sqlite3_reset(log->sql.pages);
+	if (sqlite3_step(log->sql.free_pages) == SQLITE_ROW)
+		free_pages = sqlite3_column_int64(log->sql.free_pages, 0);
+	sqlite3_reset(log->sql.free_pages);
+	*ret_bytes = (uint64_t)(pages - free_pages) * 4096;
+	return 0;
+}
+
+static void group_is_committed(struct panbind_log *log, struct group *group)
+{
+	void (*hook)(void *data, uint64_t last_seq);
+	void *hook_data;
+	uint64_t bytes = 0;
+
+	if (log->size_cap && log->groups % MEASURE_GROUPS == 0) /* groups is written by this thread alone */
+		pb_writer_measure(log, &bytes);
+	pthread_mutex_lock(&log->lock);
+	forget_pending(log, group->first);
+	log->committed_seq = group->last_seq;
+	log->groups++;
+	log->queued -= group->count;
+	log->queued_bytes -= group->bytes;
+	if (bytes)
+		log->bytes = bytes;
+	hook = log->hook;
+	hook_data = log->hook_data;
+	pthread_cond_broadcast(&log->changed);
+	pthread_mutex_unlock(&log->lock);
+	if (hook)
+		hook(hook_data, group->last_seq);
+	answer_group(group->first, 0);
+}
+
+/* All that is queued goes with the group. */
+static void group_has_failed(struct panbind_log *log, struct group *group, int err)
+{
+	struct pb_item *rest;
+
+	pthread_mutex_lock(&log->lock);
+	rest = log->head;
+	forget_pending(log, group->first);
+	forget_pending(log, rest);
+	log->head = NULL;
+	log->tail = &log->head;
+	log->queued = log->queued_bytes = 0;
+	log->next_seq = log->committed_seq + 1;
+	log->failed = err;
+	pb_item_forget_after(log, log->committed_seq);
+	pthread_cond_broadcast(&log->changed);
+	pthread_mutex_unlock(&log->lock);
+	answer_group(group->first, err);
+	answer_hasty(&(struct group){.first = rest});
+	answer_group(rest, err);
+}
+
+static void run_group(struct panbind_log *log, struct group *group)
+{
+	int err;
+
+	answer_hasty(group);
+	err = commit_group(log, group);
+	if (err < 0) {
+		group_has_failed(log, group, err);
+		return;
+	}
+	group_is_committed(log, group);
+	pb_wal_after_commit(log);
+}
+
+/* ---- The thread ---- */
+
+static bool space_can_cure(int err)
+{
+	return err == -ENOSPC || err == -EDQUOT || err == -EFBIG || err == -EBUSY;
+}
+
+static void probe(struct panbind_log *log)
+{
+	int err = set_sync(log, true);
+
+	if (err == 0)
+		err = pb_log_run(log->sql.probe);
+	pthread_mutex_lock(&log->lock);
+	log->failed = err;
+	pthread_mutex_unlock(&log->lock);
+}
+
+static void wait_for_probe(struct panbind_log *log)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += PROBE_NS;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	pthread_cond_timedwait(&log->wake, &log->lock, &until);
+}
+
+/* Wait until there is something to do. False: it is time to end. The lock is held. */
+static bool wait_for_work(struct panbind_log *log)
+{
+	while (!log->head && !pb_compact_wanted(log)) {
+		if (log->stop)
+			return false;
+		if (space_can_cure(log->failed)) {
+			wait_for_probe(log);
+			return true;
+		}
+		pthread_cond_wait(&log->wake, &log->lock);
+	}
+	return true;
+}
+
+static void *write_groups(void *data)
+{
+	struct panbind_log *log = data;
+	struct group group;
+
+	pthread_mutex_lock(&log->lock);
+	while (wait_for_work(log)) {
+		bool compact = pb_compact_wanted(log);
+		int failed = log->failed;
+
+		take_group(log, &group);
+		pthread_mutex_unlock(&log->lock);
+		if (group.first)
+			run_group(log, &group);
+		else if (space_can_cure(failed))
+			probe(log);
+		if (compact)
+			pb_compact_step(log);
+		pthread_mutex_lock(&log->lock);
+	}
+	pthread_mutex_unlock(&log->lock);
+	return NULL;
+}
+
+static int frames_after_commit(void *data, sqlite3 *db, const char *schema, int frames)
+{
+	((struct panbind_log *)data)->wal_frames = frames;
+	return SQLITE_OK;
+}
+
+int pb_writer_start(struct panbind_log *log, struct panbind_error *reterr)
+{
+	int err = pb_wal_warm(log->db);
+
+	if (err == 0)
+		err = pb_writer_prepare(log->db, &log->sql);
+	if (err == 0)
+		err = pb_compactor_open(log);
+	if (err < 0)
+		return pb_log_error(reterr, err, "cannot prepare to write the log: %s", sqlite3_errmsg(log->db));
+	log->full_sync = true;
+	pb_writer_measure(log, &log->bytes);
+	sqlite3_wal_hook(log->db, frames_after_commit, log);
+	err = -pthread_create(&log->writer, NULL, write_groups, log);
+	if (err < 0)
+		return pb_log_error(reterr, err, "cannot start the log's thread");
+	log->writer_running = true;
+	return 0;
+}
+
+void pb_writer_stop(struct panbind_log *log)
+{
+	if (log->writer_running) {
+		pthread_mutex_lock(&log->lock);
+		log->stop = true;
+		pthread_cond_signal(&log->wake);
+		pthread_mutex_unlock(&log->lock);
+		pthread_join(log->writer, NULL);
+		log->writer_running = false;
+	}
+	pb_compactor_close(log);
+	pb_writer_finalize(&log->sql);
+}
