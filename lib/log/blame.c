@@ -95,7 +95,7 @@ int panbind_log_blame(struct panbind_log_reader *r, struct panbind_log_ref vm, u
 		      struct panbind_log_blame *ret_blame, struct panbind_error *reterr)
 {
 	const struct pb_object *object;
-	int64_t op_id;
+	int64_t op_id = 0;
 	int err;
 
 	if (!vm.name)

@@ -4,9 +4,9 @@
  * the groups of the writer thread. Each step is one SQLite transaction that leaves a whole log: the place of the
  * snapshot (meta.snapshot_seq, and snapshot_ops when an entry is folded in part) moves with its tables.
  *
- * It goes through phases: fold entries; sweep what the snapshot does not need (mappings of dead VMs, objects that are
- * dead and not mapped, transaction ids that are too old); give free pages back. A job that somebody asked for runs them
- * once; the size cap runs them whenever the file has grown above it, until it is a quarter below.
+ * It goes through phases: fold entries; sweep what the snapshot does not need (sweep.c); give free pages back. A job
+ * that somebody asked for runs them once; the size cap runs them whenever the file has grown above it, until it is a
+ * quarter below.
  *
  * Steps are not synced: losing one loses nothing, and the next synced commit takes it along. A step that fails is
  * rolled back; jobs are answered with its errno, and the cap tries again a second later.
@@ -15,17 +15,13 @@
 
 #include "log.h"
 
-#define STEP_NS		2000000
-#define STEP_ROWS	2000
-#define STEP_SWEEPS	256
-#define STEP_FREE_PAGES 256
-#define RETRY_NS	1000000000
-#define CLOCK_EVERY	32 /* ops between two looks at the clock */
-#define TXN_STEP	"500"
-#define STRINGIFY(x)	#x
-#define STRING_OF(x)	STRINGIFY(x)
+#define STEP_NS	     2000000  /* while somebody waits */
+#define IDLE_STEP_NS 50000000 /* while nobody does: longer steps write each page of the snapshot less often */
+#define FREE_PAGES   "256"    /* given back in a step */
+#define RETRY_NS     1000000000
+#define CLOCK_EVERY  32 /* ops between two looks at the clock */
 
-enum { PHASE_FOLD, PHASE_SWEEP, PHASE_TXN, PHASE_VACUUM, PHASE_END };
+enum { PHASE_FOLD, PHASE_SWEEP, PHASE_VACUUM, PHASE_END };
 
 int pb_compactor_open(struct panbind_log *log)
 {
@@ -59,6 +55,7 @@ void pb_compactor_close(struct panbind_log *log)
 	sqlite3_finalize(c->drop_entries);
 	sqlite3_finalize(c->drop_ops);
 	sqlite3_finalize(c->set_place);
+	free(c->sweep.txn);
 	*c = (struct pb_compactor){0};
 	while (log->jobs) {
 		struct pb_compact_job *job = log->jobs;
@@ -75,13 +72,31 @@ void pb_compactor_close(struct panbind_log *log)
 struct step {
 	struct panbind_log *log;
 	struct pb_snapshot_place place;
-	int64_t until_ns;
+	int64_t start_ns;
 	uint32_t work;
 };
 
+static bool somebody_waits(struct panbind_log *log)
+{
+	bool waits;
+
+	pthread_mutex_lock(&log->lock);
+	waits = log->head != NULL;
+	pthread_mutex_unlock(&log->lock);
+	return waits;
+}
+
 static bool time_is_up(struct step *step)
 {
-	return ++step->work % CLOCK_EVERY == 0 && pb_log_now_ns(CLOCK_MONOTONIC) > step->until_ns;
+	int64_t spent_ns;
+
+	step->work++;
+	if (step->log->compactor.step_ops)
+		return step->work >= step->log->compactor.step_ops;
+	if (step->work % CLOCK_EVERY)
+		return false;
+	spent_ns = pb_log_now_ns(CLOCK_MONOTONIC) - step->start_ns;
+	return spent_ns > IDLE_STEP_NS || (spent_ns > STEP_NS && somebody_waits(step->log));
 }
 
 static uint32_t or_none(sqlite3_stmt *stmt, int column)
@@ -166,7 +181,7 @@ static int fold_step(struct step *step, uint64_t target)
 	sqlite3_bind_int64(stmt, 2, (int64_t)target);
 	while (err == 1 && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
 		err = fold_entry(step, stmt);
-		if (err == 1 && pb_log_now_ns(CLOCK_MONOTONIC) > step->until_ns)
+		if (err == 1 && time_is_up(step))
 			break;
 	}
 	err = close_statement(stmt, rc, err);
@@ -175,119 +190,9 @@ static int fold_step(struct step *step, uint64_t target)
 	return err < 0 ? err : rc == SQLITE_ROW;
 }
 
-/* ---- Sweeping ---- */
-
-static int delete_rows(sqlite3 *db, const char *sql, int64_t id)
-{
-	pb_autofinalize sqlite3_stmt *stmt = NULL;
-	int err = pb_log_prepare(db, sql, &stmt);
-
-	if (err < 0)
-		return err;
-	sqlite3_bind_int64(stmt, 1, id);
-	err = pb_log_run(stmt);
-	return err < 0 ? err : sqlite3_changes(db);
-}
-
-/* What hangs on a dead object in the snapshot: 1 when some is left, 0 when the object can go. */
-static int sweep_object(sqlite3 *db, int64_t id, enum pb_object_kind kind)
-{
-	pb_autofinalize sqlite3_stmt *stmt = NULL;
-	int err;
-
-	if (kind == PB_OBJECT_BO) {
-		err = pb_log_prepare(db, "SELECT 1 FROM snapshot_mapping WHERE bo = ?1 LIMIT 1", &stmt);
-		if (err < 0)
-			return err;
-		sqlite3_bind_int64(stmt, 1, id);
-		return sqlite3_step(stmt) == SQLITE_ROW;
-	}
-	err = delete_rows(db,
-			  "DELETE FROM snapshot_mapping WHERE vm = ?1 AND va IN"
-			  " (SELECT va FROM snapshot_mapping WHERE vm = ?1 LIMIT " STRING_OF(STEP_ROWS) ")",
-			  id);
-	if (err < 0 || err == STEP_ROWS)
-		return err < 0 ? err : 1;
-	err = delete_rows(db, "DELETE FROM snapshot_region WHERE vm = ?1", id);
-	return err < 0 ? err : 0;
-}
-
-/** An object that may be swept: what is known of it without the lock. */
-struct candidate {
-	int64_t id;
-	enum pb_object_kind kind;
-	bool gone;
-};
-
-/* Objects that were dead when the snapshot was taken. The newest of all stays: its id must not be given again, since a
- * reader may remember it. */
-static size_t list_candidates(struct panbind_log *log, struct candidate *list, size_t max, bool *ret_end)
-{
-	size_t count = 0, *at = &log->compactor.sweep_at;
-
-	pthread_mutex_lock(&log->lock);
-	for (; *at + 1 < log->objects.count && count < max; ++*at) {
-		const struct pb_object *object = log->objects.list[*at];
-
-		if (object->destroyed_seq && object->destroyed_seq <= log->place.seq)
-			list[count++] = (struct candidate){object->id, object->kind, false};
-	}
-	*ret_end = *at + 1 >= log->objects.count;
-	pthread_mutex_unlock(&log->lock);
-	return count;
-}
-
-/** The candidates for pb_objects_remove(), which asks in the order in which they stand here. */
-struct candidates {
-	const struct candidate *next;
-	size_t left;
-};
-
-static bool was_swept(void *data, const struct pb_object *object)
-{
-	struct candidates *candidates = data;
-	bool gone;
-
-	if (candidates->left == 0 || candidates->next->id != object->id)
-		return false;
-	gone = candidates->next->gone;
-	candidates->next++;
-	candidates->left--;
-	return gone;
-}
-
-static void forget_swept(struct panbind_log *log, const struct candidate *list, size_t count)
-{
-	struct candidates candidates = {list, count};
-	size_t before;
-
-	pthread_mutex_lock(&log->lock);
-	before = log->objects.count;
-	pb_objects_remove(&log->objects, was_swept, &candidates);
-	/* All of them stood before the cursor. */
-	log->compactor.sweep_at -= before - log->objects.count;
-	pthread_mutex_unlock(&log->lock);
-}
-
-static int sweep_candidates(struct panbind_log *log, struct candidate *list, size_t count, bool *ret_more)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < count && err >= 0; i++) {
-		err = sweep_object(log->db, list[i].id, list[i].kind);
-		if (err == 1 && list[i].kind == PB_OBJECT_VM)
-			*ret_more = true;
-		if (err == 0) {
-			err = delete_rows(log->db, "DELETE FROM object WHERE id = ?1", list[i].id);
-			list[i].gone = err >= 0;
-		}
-	}
-	return err < 0 ? err : 0;
-}
-
 /* ---- Phases ---- */
 
-static int commit_step(struct panbind_log *log, int err)
+int pb_compact_commit(struct panbind_log *log, int err)
 {
 	if (err >= 0) {
 		int committed = pb_log_run(log->sql.commit);
@@ -299,7 +204,7 @@ static int commit_step(struct panbind_log *log, int err)
 	return err;
 }
 
-static int begin_step(struct panbind_log *log)
+int pb_compact_begin(struct panbind_log *log)
 {
 	int err = 0;
 
@@ -311,69 +216,17 @@ static int begin_step(struct panbind_log *log)
 
 static int run_fold(struct panbind_log *log, uint64_t target)
 {
-	struct step step = {.log = log, .place = log->place, .until_ns = pb_log_now_ns(CLOCK_MONOTONIC) + STEP_NS};
-	int err = begin_step(log);
+	struct step step = {.log = log, .place = log->place, .start_ns = pb_log_now_ns(CLOCK_MONOTONIC)};
+	int err = pb_compact_begin(log);
 
 	if (err == 0)
-		err = commit_step(log, fold_step(&step, target));
+		err = pb_compact_commit(log, fold_step(&step, target));
 	if (err < 0)
 		return err;
 	pthread_mutex_lock(&log->lock);
 	log->place = step.place;
 	pthread_mutex_unlock(&log->lock);
 	return err;
-}
-
-static int run_sweep(struct panbind_log *log)
-{
-	struct candidate list[STEP_SWEEPS];
-	size_t was_at = log->compactor.sweep_at, count;
-	bool end, more = false;
-	int err;
-
-	count = list_candidates(log, list, STEP_SWEEPS, &end);
-	if (count == 0)
-		return !end;
-	err = begin_step(log);
-	if (err == 0)
-		err = commit_step(log, sweep_candidates(log, list, count, &more));
-	if (err < 0)
-		return err;
-	forget_swept(log, list, count);
-	if (more)
-		log->compactor.sweep_at = was_at; /* a large VM: come back to it */
-	return more || !end;
-}
-
-static int run_txn(struct panbind_log *log)
-{
-	struct pb_compactor *c = &log->compactor;
-	pb_autofinalize sqlite3_stmt *last = NULL, *drop = NULL;
-	uint64_t limit = log->place.seq > log->txn_keep ? log->place.seq - log->txn_keep : 0;
-	const char *text;
-	int err;
-
-	if (limit == 0)
-		return 0;
-	err = pb_log_prepare(log->db,
-			     "SELECT max(id) FROM (SELECT id FROM txn WHERE id > ?1 ORDER BY id LIMIT " TXN_STEP ")",
-			     &last);
-	if (err == 0)
-		err = pb_log_prepare(log->db, "DELETE FROM txn WHERE id > ?1 AND id <= ?2 AND seq <= ?3", &drop);
-	if (err < 0)
-		return err;
-	sqlite3_bind_text(last, 1, c->txn_at, -1, SQLITE_STATIC);
-	if (sqlite3_step(last) != SQLITE_ROW || !(text = (const char *)sqlite3_column_text(last, 0)))
-		return 0;
-	sqlite3_bind_text(drop, 1, c->txn_at, -1, SQLITE_TRANSIENT);
-	sqlite3_bind_text(drop, 2, text, -1, SQLITE_TRANSIENT);
-	sqlite3_bind_int64(drop, 3, (int64_t)limit);
-	strcpy(c->txn_at, text);
-	sqlite3_reset(last);
-	err = begin_step(log);
-	if (err == 0)
-		err = commit_step(log, pb_log_run(drop));
-	return err < 0 ? err : 1;
 }
 
 static int run_vacuum(struct panbind_log *log)
@@ -384,10 +237,9 @@ static int run_vacuum(struct panbind_log *log)
 	if (err == 0 && before == 0)
 		return 0;
 	if (err == 0)
-		err = begin_step(log);
+		err = pb_compact_begin(log);
 	if (err == 0)
-		err = commit_step(log,
-				  pb_log_exec(log->db, "PRAGMA incremental_vacuum(" STRING_OF(STEP_FREE_PAGES) ")"));
+		err = pb_compact_commit(log, pb_log_exec(log->db, "PRAGMA incremental_vacuum(" FREE_PAGES ")"));
 	if (err == 0)
 		err = pb_log_get_int(log->db, "PRAGMA freelist_count", 0, &after);
 	return err < 0 ? err : after > 0 && after < before;
@@ -427,9 +279,7 @@ static int run_phase(struct panbind_log *log, uint64_t target)
 	case PHASE_FOLD:
 		return log->place.seq < target ? run_fold(log, target) : 0;
 	case PHASE_SWEEP:
-		return run_sweep(log);
-	case PHASE_TXN:
-		return run_txn(log);
+		return pb_sweep_step(log);
 	default:
 		return run_vacuum(log);
 	}
@@ -466,8 +316,8 @@ static void end_round(struct panbind_log *log, int err)
 	jobs = take_jobs(log, err);
 	log->compacting = log->jobs != NULL;
 	log->compactor.phase = PHASE_FOLD;
-	log->compactor.sweep_at = 0;
-	log->compactor.txn_at[0] = '\0';
+	free(log->compactor.sweep.txn);
+	memset(&log->compactor.sweep, 0, sizeof(log->compactor.sweep));
 	/* The cap could not be kept: the state alone is larger. Try again when there is more to fold. */
 	log->compactor.retry_ns = err < 0 || over_cap(log) ? pb_log_now_ns(CLOCK_MONOTONIC) + RETRY_NS : 0;
 	seq = log->place.seq;
@@ -497,4 +347,6 @@ void pb_compact_step(struct panbind_log *log)
 	if (err < 0 || c->phase == PHASE_END)
 		end_round(log, err);
 	pb_wal_after_commit(log);
+	if (c->after_step)
+		c->after_step(c->after_step_data);
 }

@@ -326,14 +326,25 @@ struct pb_checkpointer {
 	int kick_at;	/* the writer's own: at how many frames it is wanted next */
 };
 
-/** The statements of compaction, and how far its sweeps are. */
+/** Where the sweeps of compaction are; zero is the beginning. */
+struct pb_sweep {
+	int phase;
+	size_t object;	/* index into the objects */
+	int64_t vm, va; /* the mapping looked at last */
+	char *txn;	/* the id looked at last, or NULL */
+};
+
 struct pb_compactor {
 	struct pb_snapshot *snapshot;
 	sqlite3_stmt *entries, *ops, *drop_entries, *drop_ops, *set_place;
-	size_t sweep_at; /* index into the objects */
-	int64_t retry_ns;
-	char txn_at[PANBIND_LOG_MAX_TEXT + 1];
 	int phase;
+	int64_t retry_ns;
+	struct pb_sweep sweep;
+
+	/* For tests: ops folded at most in a step (0: only the clock counts), and a call after each step. */
+	uint32_t step_ops;
+	void (*after_step)(void *data);
+	void *after_step_data;
 };
 
 #define PB_PENDING_BUCKETS 1024
@@ -413,5 +424,11 @@ void pb_compactor_close(struct panbind_log *log);
 bool pb_compact_wanted(struct panbind_log *log);
 /** One bounded step of it, on the writer's thread. */
 void pb_compact_step(struct panbind_log *log);
+/** Begin and end the transaction of a step; commit returns @err, or rolls back and returns why. */
+int pb_compact_begin(struct panbind_log *log);
+int pb_compact_commit(struct panbind_log *log, int err);
+
+/** Remove what the snapshot does not need, one bounded step. 1: there is more, 0: done, or negative errno. */
+int pb_sweep_step(struct panbind_log *log);
 
 #endif /* PB_LOG_H */

@@ -39,7 +39,6 @@ static const char tables[] =
 	" vm INTEGER, va INTEGER, size INTEGER NOT NULL, bo INTEGER, bo_offset INTEGER NOT NULL, flags INTEGER NOT "
 	"NULL,"
 	" seq INTEGER NOT NULL, time_ns INTEGER NOT NULL, uid INTEGER, pid INTEGER, PRIMARY KEY(vm, va)) WITHOUT ROWID;"
-	"CREATE INDEX snapshot_mapping_by_bo ON snapshot_mapping(bo) WHERE bo IS NOT NULL;"
 	"CREATE TABLE snapshot_region("
 	" vm INTEGER, va INTEGER, size INTEGER NOT NULL, PRIMARY KEY(vm, va)) WITHOUT ROWID;"
 	"INSERT INTO meta VALUES('snapshot_seq', 0), ('snapshot_ops', 0), ('probe', 0);";

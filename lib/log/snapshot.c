@@ -11,9 +11,11 @@
 
 #include "log.h"
 
-enum { LEFT_OF, SHORTEN, LAST_IN, DELETE_IN, INSERT, ADD_REGION, REMOVE_REGION, STATEMENTS };
+enum { REPLACE, LEFT_OF, SHORTEN, LAST_IN, DELETE_IN, INSERT, ADD_REGION, REMOVE_REGION, STATEMENTS };
 
 static const char *const statements[STATEMENTS] = {
+	[REPLACE] = "UPDATE snapshot_mapping SET bo = ?4, bo_offset = ?5, flags = ?6, seq = ?7, time_ns = ?8, uid = ?9,"
+		    " pid = ?10 WHERE vm = ?1 AND va = ?2 AND size = ?3",
 	[LEFT_OF] = "SELECT va, size FROM snapshot_mapping WHERE vm = ?1 AND va < ?2 ORDER BY va DESC LIMIT 1",
 	[SHORTEN] = "UPDATE snapshot_mapping SET size = ?3 WHERE vm = ?1 AND va = ?2",
 	[LAST_IN] = "SELECT va, size FROM snapshot_mapping WHERE vm = ?1 AND va >= ?2 AND va < ?3"
@@ -117,9 +119,9 @@ static int clear(struct pb_snapshot *s, int64_t vm, uint64_t va, uint64_t end)
 	return err < 0 ? err : run3(s->stmt[DELETE_IN], vm, va, end);
 }
 
-static int insert(struct pb_snapshot *s, const struct panbind_log_entry *entry, const struct pb_row_op *op, bool sparse)
+static int run_with_op(sqlite3_stmt *stmt, const struct panbind_log_entry *entry, const struct pb_row_op *op)
 {
-	sqlite3_stmt *stmt = s->stmt[INSERT];
+	bool sparse = pb_op_effect(op->type) == PB_EFFECT_SPARSE;
 
 	sqlite3_bind_int64(stmt, 1, op->vm);
 	sqlite3_bind_int64(stmt, 2, (int64_t)op->va);
@@ -140,6 +142,17 @@ static int insert(struct pb_snapshot *s, const struct panbind_log_entry *entry, 
 	return pb_log_run(stmt);
 }
 
+/* Most remaps replace one mapping by another of the same range: one statement does it. */
+static int set(struct pb_snapshot *s, const struct panbind_log_entry *entry, const struct pb_row_op *op)
+{
+	int err = run_with_op(s->stmt[REPLACE], entry, op);
+
+	if (err < 0 || sqlite3_changes(s->db) == 1)
+		return err;
+	err = clear(s, op->vm, op->va, op->va + op->size);
+	return err < 0 ? err : run_with_op(s->stmt[INSERT], entry, op);
+}
+
 int pb_snapshot_op(struct pb_snapshot *s, const struct panbind_log_entry *entry, const struct pb_row_op *op)
 {
 	enum pb_effect effect = pb_op_effect(op->type);
@@ -147,9 +160,10 @@ int pb_snapshot_op(struct pb_snapshot *s, const struct panbind_log_entry *entry,
 
 	if (effect == PB_EFFECT_NOTHING || op->size == 0)
 		return 0;
-	err = clear(s, op->vm, op->va, op->va + op->size);
-	if (err == 0 && effect != PB_EFFECT_CLEAR)
-		err = insert(s, entry, op, effect == PB_EFFECT_SPARSE);
+	if (effect == PB_EFFECT_CLEAR)
+		err = clear(s, op->vm, op->va, op->va + op->size);
+	else
+		err = set(s, entry, op);
 	if (err == 0 && op->type == PANBIND_LOG_SPARSE_RESERVE)
 		err = run3(s->stmt[ADD_REGION], op->vm, op->va, op->size);
 	if (err == 0 && op->type == PANBIND_LOG_SPARSE_RELEASE)
