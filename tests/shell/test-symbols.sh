@@ -1,18 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# The face of the library: the header declares, the symbol list names, and the shared library exports the same functions;
-# and the header stands alone in every language that it promises.
+# The faces of the libraries: a header declares, a symbol list names, and a shared library exports the same functions;
+# and the headers stand alone in every language that it promises.
 set -u
 # shellcheck source=tests/shell/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-header=$SOURCE/include/panbind.h
-list=$SOURCE/lib/libpanbind.map
-library=$(find "$BUILD/lib" -name 'libpanbind.so' | head -n 1)
-
 # Functions that a header declares: what precedes a "(" in any statement that is not a typedef.
 declared() {
-	cc -E -P "$1" | tr '\n' ' ' | tr ';' '\n' | grep -v typedef | grep -oE '\bpanbind_[a-z0-9_]+ ?\(' | tr -d ' (' | sort -u
+	cc -E -P -I"$SOURCE/include" "$1" | tr '\n' ' ' | tr ';' '\n' | grep -v typedef | grep -oE '\bpanbind_[a-z0-9_]+ ?\(' | tr -d ' (' | sort -u
 }
 
 listed() {
@@ -30,18 +26,25 @@ same() {
 	diff "$2" "$3" | sed 's/^/# /'
 }
 
-declared "$header" >"$TMP/declared"
-listed "$list" >"$TMP/listed"
-exported "$library" >"$TMP/exported"
-sed 's/$/@@LIBPANBIND_0.1/' "$TMP/listed" >"$TMP/versioned"
+# face HEADER LIST LIBRARY VERSION PATTERN: the three name the same functions.
+face() {
+	local library
+	library=$(find "$BUILD/lib" -name "$3" | head -n 1)
+	declared "$SOURCE/include/$1" | grep -E "$5" >"$TMP/declared"
+	listed "$SOURCE/$2" >"$TMP/listed"
+	exported "$library" >"$TMP/exported"
+	sed "s/\$/@@$4/" "$TMP/listed" >"$TMP/versioned"
+	ok "$1 declares functions" test "$(wc -l <"$TMP/declared")" -gt 30
+	ok "$2 has no name twice" test -z "$(uniq -d "$TMP/listed")"
+	same "$2 has what $1 declares, all of it" "$TMP/declared" "$TMP/listed"
+	same "$3 exports what is listed, with its version, and nothing else" "$TMP/versioned" "$TMP/exported"
+}
+face panbind.h lib/libpanbind.map libpanbind.so LIBPANBIND_0.1 .
+face panbind-log.h lib/log/libpanbind-log.map libpanbind-log.so LIBPANBIND_LOG_0.1 ^panbind_log_
 
-ok "the header declares functions" test "$(wc -l <"$TMP/declared")" -gt 50
-ok "the list has no name twice" test -z "$(uniq -d "$TMP/listed")"
-same "the list has what the header declares, all of it" "$TMP/declared" "$TMP/listed"
-same "the library exports what is listed, with its version, and nothing else" "$TMP/versioned" "$TMP/exported"
-
-# compiles NAME COMPILER FLAGS...: the header alone, included twice.
-printf '#include "panbind.h"\n#include "panbind.h"\nstruct panbind_error use_it;\n' >"$TMP/alone.c"
+# compiles NAME COMPILER FLAGS...: the headers alone, included twice.
+printf '#include "%s"\n' panbind-log.h panbind.h panbind-log.h panbind.h >"$TMP/alone.c"
+printf 'struct panbind_error use_it;\nstruct panbind_log_entry and_this;\n' >>"$TMP/alone.c"
 compiles() {
 	local name=$1 compiler=$2
 	shift 2
@@ -54,10 +57,10 @@ compiles() {
 		2>"$TMP/err"
 	sed 's/^/# /' "$TMP/err"
 }
-compiles "the header alone, gcc, C99" gcc -std=c99
-compiles "the header alone, gcc, C11" gcc -std=c11
-compiles "the header alone, g++, C++11" g++ -std=c++11 -x c++
-compiles "the header alone, clang, C99" clang -std=c99 -Wstrict-prototypes
-compiles "the header alone, clang, C++17" clang -std=c++17 -x c++
+compiles "the headers alone, gcc, C99" gcc -std=c99
+compiles "the headers alone, gcc, C11" gcc -std=c11
+compiles "the headers alone, g++, C++11" g++ -std=c++11 -x c++
+compiles "the headers alone, clang, C99" clang -std=c99 -Wstrict-prototypes
+compiles "the headers alone, clang, C++17" clang -std=c++17 -x c++
 
 done_testing
