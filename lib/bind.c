@@ -128,19 +128,20 @@ static struct pb_cursor record(struct bind *bind, struct pb_cursor at, size_t co
 }
 
 /** Memory for what cannot be allowed to fail after the ioctl: the shadow's entries, the notes for an undo. */
-static int reserve(struct bind *bind, size_t first, struct panbind_error *reterr)
+static int reserve(struct bind *bind, struct pb_cursor from, struct panbind_error *reterr)
 {
 	const struct pb_lower *lower = &bind->lower;
-	const struct panbind_op *op = &lower->ops[first];
-	size_t count = lower->at.op - first + (lower->at.done > 0);
+	const struct panbind_op *op = &lower->ops[from.op];
+	size_t count = lower->at.op - from.op + (lower->at.done > 0);
+	bool begun = from.op > 0 || from.done > 0; /* then something has been done already */
 	int ret = 0;
 	if (bind->undo && bind->undo->keep)
 		ret = pb_undo_reserve(bind->undo, op, count);
 	else if (bind->undo)
 		ret = pb_vamap_reserve(bind->vm->map, count);
 	if (ret < 0)
-		return pb_error_at_op(reterr, ret, PANBIND_STAGE_VALIDATE, first, op->va, op->size,
-				      "out of memory before the op was submitted");
+		return pb_error_at_op(reterr, ret, begun ? PANBIND_STAGE_SUBMIT : PANBIND_STAGE_VALIDATE, from.op,
+				      op->va, op->size, "out of memory before the op was submitted");
 	return 0;
 }
 
@@ -168,7 +169,7 @@ static int bind_chunk(struct bind *bind, bool *ret_unclear, struct panbind_error
 {
 	struct pb_cursor from = bind->lower.at;
 	size_t count = pb_lower_fill(&bind->lower, bind->ops, bind->room), done = 0;
-	int ret = reserve(bind, from.op, reterr);
+	int ret = reserve(bind, from, reterr);
 	if (ret < 0) {
 		bind->lower.at = from;
 		return ret;

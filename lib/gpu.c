@@ -33,7 +33,7 @@ int panbind_vm_gpu_store(struct panbind_vm *vm, uint64_t va, const void *value, 
 	uint64_t copy = 0; /* one entry serves both directions, and would write to what a load returns */
 	if (!gpu)
 		return -EOPNOTSUPP;
-	if (size > sizeof(copy))
+	if (size == 0 || size > sizeof(copy))
 		return -EINVAL;
 	memcpy(&copy, value, size);
 	return gpu->access(vm->device->file, vm->id, va, &copy, size, PB_GPU_STORE);

@@ -356,6 +356,18 @@ static void below_1_9_half_a_sparse_range_shows_when_it_cannot_be_taken_back(voi
 	assert_non_null(panbind_vm_poison_reason(room.vm));
 }
 
+static void below_1_9_a_sparse_range_over_two_calls_is_done_once_it_is_done(void **state)
+{
+	panbind_batch_map_sparse(room.batch, 0, 5000 * BLOCK, NULL);
+	room_map(&room, 16, 0);
+	FAKE_EXPECT(&room.fake, FAKE_BIND(4096, 0, ALL), FAKE_BIND(905, -EINVAL, 904));
+
+	assert_int_equal(bind(), -EINVAL); /* and no inverse op for the range that was half done for a while */
+
+	ASSERT_ERROR(&room, -EINVAL, SUBMIT, 1);
+	ASSERT_SHADOW(&room, {0, 5000 * BLOCK / PAGE, SPARSE});
+}
+
 static void what_no_bind_can_be_is_refused_before_the_driver(void **state)
 {
 	assert_int_equal(bind(), -EINVAL);
@@ -398,6 +410,7 @@ int main(void)
 		TEST_BELOW_9(below_1_9_a_dummy_fills_the_blocks),
 		TEST_BELOW_9(below_1_9_half_a_sparse_range_is_taken_back),
 		TEST_BELOW_9(below_1_9_half_a_sparse_range_shows_when_it_cannot_be_taken_back),
+		TEST_BELOW_9(below_1_9_a_sparse_range_over_two_calls_is_done_once_it_is_done),
 		TEST(what_no_bind_can_be_is_refused_before_the_driver),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
