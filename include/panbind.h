@@ -384,6 +384,23 @@ int panbind_txn_run(struct panbind_vm *vm, const struct panbind_batch *batch, en
 int panbind_txn_begin(struct panbind_device *device, struct panbind_txn **ret_txn);
 int panbind_txn_bind(struct panbind_txn *txn, struct panbind_vm *vm, const struct panbind_batch *batch,
 		     enum panbind_outcome *ret_outcome, struct panbind_error *reterr);
+/** Sparse ops in a transaction: as panbind_sparse_reserve() and the others below, and undone with the rest. */
+int panbind_txn_sparse_reserve(struct panbind_txn *txn, struct panbind_vm *vm, uint64_t va, uint64_t size,
+			       enum panbind_outcome *ret_outcome, struct panbind_error *reterr);
+int panbind_txn_sparse_bind(struct panbind_txn *txn, struct panbind_vm *vm, uint64_t va, uint64_t size,
+			    struct panbind_bo *bo, uint64_t bo_offset, uint32_t flags,
+			    enum panbind_outcome *ret_outcome, struct panbind_error *reterr);
+int panbind_txn_sparse_unbind(struct panbind_txn *txn, struct panbind_vm *vm, uint64_t va, uint64_t size,
+			      enum panbind_outcome *ret_outcome, struct panbind_error *reterr);
+int panbind_txn_sparse_release(struct panbind_txn *txn, struct panbind_vm *vm, uint64_t va, uint64_t size,
+			       enum panbind_outcome *ret_outcome, struct panbind_error *reterr);
+/**
+ * Let others bind the VMs, and keep what an undo needs: for who cannot know yet whether the work may stay, such as a
+ * log that has not been synced. End it with commit or rollback as ever, before any of its VMs is destroyed. Roll back
+ * the last bind of a VM first: detached transactions of one VM in the reverse order of their binds, with no other bind
+ * after them left in place. Nothing may be bound in it any more.
+ */
+void panbind_txn_detach(struct panbind_txn *txn);
 /** Keep what was done and free the transaction. */
 void panbind_txn_commit(struct panbind_txn *txn);
 /** Undo what was done, last first, and free the transaction. @ret_outcome: ROLLED_BACK, PARTIAL or UNKNOWN. */
@@ -498,6 +515,8 @@ void panbind_script_destroy(struct panbind_script *script);
 size_t panbind_script_command_count(const struct panbind_script *script);
 /** Parse error @index of a script parsed with PANBIND_SCRIPT_KEEP_GOING, or NULL. */
 const struct panbind_error *panbind_script_error(const struct panbind_script *script, size_t index);
+/** Is all of it one transaction, unless it is run with PANBIND_RUN_KEEP_GOING: there is no `begin` of either kind in it. */
+int panbind_script_is_one_transaction(const struct panbind_script *script);
 /**
  * The source line that an error stands in, for a caret: points into the script's copy of the text, @ret_size bytes, no
  * newline. -ENOENT when the error has no place in this script. An error that panbind_script_parse() returned without
@@ -576,6 +595,58 @@ struct panbind_vm *panbind_session_vm(struct panbind_session *session, const cha
 const char *panbind_session_vm_name(struct panbind_session *session, size_t index);
 /** The name of a BO of this session, or NULL (borrowed). */
 const char *panbind_session_bo_name(struct panbind_session *session, const struct panbind_bo *bo);
+
+/** The BO of a name, borrowed, or NULL. */
+struct panbind_bo *panbind_session_bo(struct panbind_session *session, const char *name);
+/** Walk the BOs in order of creation (borrowed), or NULL past the last. */
+struct panbind_bo *panbind_session_bo_at(struct panbind_session *session, size_t index);
+/** The name of the only VM that may map a BO of this session, or NULL. */
+const char *panbind_session_bo_vm(struct panbind_session *session, const struct panbind_bo *bo);
+
+/**
+ * Give an object that the host has made a name; it is the session's from then on. Between runs only.
+ * @exclusive_vm: the name of the VM that was given to panbind_bo_create(), or NULL.
+ * Errors: -EEXIST the name is taken, -EINVAL no name or an object of another device, -ENOMEM.
+ */
+int panbind_session_add_vm(struct panbind_session *session, const char *name, struct panbind_vm *vm);
+int panbind_session_add_bo(struct panbind_session *session, const char *name, struct panbind_bo *bo,
+			   const char *exclusive_vm);
+/** Take an object's name away; it is the caller's from then on. NULL when there is none. Between runs only. */
+struct panbind_vm *panbind_session_take_vm(struct panbind_session *session, const char *name);
+struct panbind_bo *panbind_session_take_bo(struct panbind_session *session, const char *name);
+
+/** One thing that a script has changed. */
+enum panbind_change_type {
+	PANBIND_CHANGE_MAP = 0,
+	PANBIND_CHANGE_UNMAP,
+	PANBIND_CHANGE_SPARSE_RESERVE,
+	PANBIND_CHANGE_SPARSE_BIND,
+	PANBIND_CHANGE_SPARSE_UNBIND,
+	PANBIND_CHANGE_SPARSE_RELEASE,
+	PANBIND_CHANGE_SYNC_ONLY,
+	PANBIND_CHANGE_VM_CREATE,  /* vm, size: its VA range */
+	PANBIND_CHANGE_VM_DESTROY, /* vm */
+	PANBIND_CHANGE_BO_CREATE,  /* bo, size, flags: PANBIND_BO_*, vm: the only one that may map it, or NULL */
+	PANBIND_CHANGE_BO_DESTROY, /* bo */
+};
+struct panbind_change {
+	enum panbind_change_type type;
+	const char *vm, *bo; /* names, valid in the call */
+	uint64_t va, size, bo_offset;
+	uint32_t flags; /* PANBIND_MAP_* */
+};
+
+#define PANBIND_CHANGES_ASYNC (1u << 0) /* an asynchronous bind: the driver has taken it, it cannot be undone */
+
+/**
+ * Called at the end of each transaction of a script that changed something, when all of it is done and nothing is
+ * final: destroyed objects still live. Returns 0 to keep it, or a negative errno to have it undone; then @reterr is
+ * what the script fails with.
+ */
+typedef int panbind_record_fn(void *data, const struct panbind_change *changes, size_t count, uint32_t flags,
+			      struct panbind_error *reterr);
+/** Have what scripts change recorded; NULL: no longer. */
+void panbind_session_set_record(struct panbind_session *session, panbind_record_fn *record, void *data);
 
 /**
  * Write the script that rebuilds a VM: its BOs, its sparse regions, its mappings. Contents of BOs are not part of it.

@@ -295,6 +295,11 @@ bool pb_script_has_blocks(const struct panbind_script *script)
 	return script->has_blocks;
 }
 
+int panbind_script_is_one_transaction(const struct panbind_script *script)
+{
+	return !script->has_blocks;
+}
+
 size_t pb_script_memory(const struct panbind_script *script)
 {
 	size_t chunks = (script->count + PB_COMMANDS_CHUNK - 1) >> PB_COMMANDS_SHIFT;

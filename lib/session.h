@@ -7,6 +7,7 @@
  * session_bind.c   map, unmap, sparse, async  session_verbs.c  VMs, BOs, syncobjs, lists
  * session_assert.c assert                     session_gpu.c    GPU loads, stores and readers
  * session_check.c  the check before anything  session_plan.c   planning on a scratch device
+ * session_record.c changes told to the host   session_objects.c  objects that the host names
  */
 #ifndef PB_SESSION_H
 #define PB_SESSION_H
@@ -59,7 +60,9 @@ struct panbind_session {
 	struct pb_object **buckets; /* BOs by address */
 	size_t bucket_count;
 	uint64_t next_order;
-	atomic_bool stop; /* set by panbind_session_stop(), also from a signal handler */
+	atomic_bool stop;	   /* set by panbind_session_stop(), also from a signal handler */
+	panbind_record_fn *record; /* NULL: nobody records */
+	void *record_data;
 };
 
 /* ---- session.c ---- */
@@ -124,6 +127,8 @@ struct pb_run {
 	enum panbind_outcome broken; /* worst outcome of a bind in it that could not undo itself */
 	struct pb_step *steps;
 	size_t step_count, step_room;
+	struct panbind_change *changes; /* for the host's record */
+	size_t change_count, change_room;
 };
 
 /** Where in the script an error belongs, unless it has a place already. */
@@ -155,6 +160,13 @@ int pb_txn_undo(struct pb_run *run, enum panbind_outcome *ret_outcome, struct pa
 int pb_txn_note(struct pb_run *run, const struct pb_step *step);
 /** Undo the notes from @mark on. */
 void pb_txn_undo_steps(struct pb_run *run, size_t mark);
+
+/* ---- session_record.c ---- */
+
+/** Note what @command, which has succeeded, changed. 0 or -ENOMEM. */
+int pb_changes_note(struct pb_run *run, const struct pb_command *command);
+/** Have the host record what was noted, and forget it. @flags: PANBIND_CHANGES_*. */
+int pb_changes_record(struct pb_run *run, uint32_t flags, struct panbind_error *reterr);
 
 /* ---- One function for each kind of command ---- */
 

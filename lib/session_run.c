@@ -178,6 +178,8 @@ static int run_one(struct pb_run *run, const struct pb_command *command, struct 
 	if (run->flags & PANBIND_RUN_TRACE)
 		trace(run, command);
 	r = command->expect ? run_expected(run, command, error) : pb_run_execute(run, command, error);
+	if (r >= 0 && !command->expect && pb_changes_note(run, command) < 0)
+		r = pb_error_set(error, -ENOMEM, PANBIND_STAGE_VALIDATE, "out of memory");
 	if (r < 0)
 		pb_run_place(run, command, error);
 	return r;
@@ -247,10 +249,15 @@ static int undo_block(struct pb_run *run, const struct block *block, const struc
 
 static int end_block(struct pb_run *run, const struct block *block)
 {
+	struct panbind_error error = {.op = PANBIND_NO_OP};
 	uint64_t ops = run->ops;
 
 	if (block->end && block->end->verb == PB_VERB_ROLLBACK)
 		return undo_block(run, block, NULL);
+	if (pb_changes_record(run, 0, &error) < 0) {
+		pb_run_place(run, block->end ? block->end : pb_script_command(run->script, block->first), &error);
+		return undo_block(run, block, &error);
+	}
 	pb_txn_keep(run);
 	run->result.ops += ops;
 	if (block->named)
@@ -293,9 +300,22 @@ static int run_block(struct pb_run *run, const struct block *block)
 	return r < 0 ? undo_block(run, block, &error) : end_block(run, block);
 }
 
+/* The driver has taken it: what cannot be recorded now happens all the same. */
+static int record_async(struct pb_run *run, const struct block *block, struct panbind_error *error)
+{
+	int r = 0;
+
+	for (size_t i = block->first; r >= 0 && i < block->last; i++)
+		r = pb_changes_note(run, pb_script_command(run->script, i));
+	if (r < 0)
+		return pb_error_set(error, r, PANBIND_STAGE_JOURNAL, "out of memory for the record");
+	return pb_changes_record(run, PANBIND_CHANGES_ASYNC, error);
+}
+
 /* An asynchronous bind is taken or refused whole: there is nothing to undo here. */
 static int run_async_block(struct pb_run *run, const struct block *block)
 {
+	enum panbind_outcome outcome = PANBIND_OUTCOME_ROLLED_BACK;
 	struct panbind_error error = {.op = PANBIND_NO_OP};
 	int r = 0;
 
@@ -306,11 +326,15 @@ static int run_async_block(struct pb_run *run, const struct block *block)
 	if (r >= 0)
 		r = pb_run_async(run, block->first, block->last, &error);
 	run->result.commands += block->last - block->first;
-	if (block->end->expect)
+	if (r >= 0 && record_async(run, block, &error) < 0) {
+		r = error.code;
+		outcome = PANBIND_OUTCOME_UNKNOWN;
+	} else if (block->end->expect) {
 		r = judge(block->end, r, &error);
+	}
 	if (r < 0) {
 		pb_run_place(run, block->end, &error);
-		report(run, &error, PANBIND_OUTCOME_ROLLED_BACK);
+		report(run, &error, outcome);
 	} else {
 		run->result.ops += run->ops;
 		emit_txn(run, run->ops ? PANBIND_OUTCOME_APPLIED : PANBIND_OUTCOME_ROLLED_BACK, run->ops);
@@ -383,6 +407,7 @@ void pb_run_end(struct pb_run *run)
 	pb_checker_destroy(run->checker);
 	free(run->batch_commands);
 	free(run->steps);
+	free(run->changes);
 	free(run->entries);
 }
 

@@ -153,6 +153,7 @@ void pb_txn_undo_steps(struct pb_run *run, size_t mark)
 static void forget(struct pb_run *run)
 {
 	run->step_count = 0;
+	run->change_count = 0;
 	run->ops = 0;
 	run->broken = PANBIND_OUTCOME_APPLIED;
 }

@@ -21,21 +21,31 @@
  *   UNKNOWN  an op, or an inverse op, failed while it ran and its range was not restored: its pages may be anything.
  * Either way the VM is poisoned: panbind does no further work on a mapping it did not intend.
  *
+ * A caller that may have to take back what it has done, since it could not be recorded, detaches the transaction
+ * instead of ending it: the VMs are free, the notes are kept. Several such transactions of one VM undo each other's
+ * work only in the reverse order of their binds. The memory that recording an undo takes is no longer promised then.
+ *
  * When the process dies, the driver drops the VM with the file; there is nothing to recover.
  */
 #include <errno.h>
 
 #include "internal.h"
 
+/** What a bind did to the list of sparse regions. */
+enum region_change { REGION_SAME, REGION_ADDED, REGION_REMOVED };
+
 /** One bind of a transaction in steps. */
 struct step {
 	struct step *before; /* the bind before it */
 	struct pb_undo undo;
+	enum region_change region_change;
+	struct pb_region region;
 };
 
 struct panbind_txn {
 	struct panbind_device *device;
 	struct step *last;
+	bool detached;
 	enum panbind_outcome worst; /* of binds that could not undo themselves; else ROLLED_BACK */
 	struct panbind_error failure;
 };
@@ -153,6 +163,78 @@ int panbind_txn_bind(struct panbind_txn *txn, struct panbind_vm *vm, const struc
 	return ret;
 }
 
+/** One sparse op, whose VM's regions have been looked at. */
+static int bind_sparse(struct panbind_txn *txn, struct panbind_vm *vm, struct panbind_op *op,
+		       enum panbind_outcome *ret_outcome, struct panbind_error *reterr)
+{
+	struct panbind_batch batch = {.ops = op, .count = 1};
+	return panbind_txn_bind(txn, vm, &batch, ret_outcome, reterr);
+}
+
+/** The bind that @txn did last changed the regions too. */
+static void note_region(struct panbind_txn *txn, enum region_change change, uint64_t va, uint64_t size)
+{
+	txn->last->region_change = change;
+	txn->last->region = (struct pb_region){.va = va, .size = size};
+}
+
+int panbind_txn_sparse_reserve(struct panbind_txn *txn, struct panbind_vm *vm, uint64_t va, uint64_t size,
+			       enum panbind_outcome *ret_outcome, struct panbind_error *reterr)
+{
+	struct panbind_op op = {.type = PANBIND_OP_MAP_SPARSE, .va = va, .size = size};
+	if (ret_outcome)
+		*ret_outcome = PANBIND_OUTCOME_ROLLED_BACK;
+	int ret = pb_sparse_check_free(vm, va, size, reterr);
+	if (ret < 0)
+		return ret;
+	if (pb_region_add(vm, va, size) < 0)
+		return pb_error_set(reterr, -ENOMEM, PANBIND_STAGE_VALIDATE, "out of memory");
+	ret = bind_sparse(txn, vm, &op, ret_outcome, reterr);
+	if (ret < 0)
+		pb_region_remove(vm, va);
+	else
+		note_region(txn, REGION_ADDED, va, size);
+	return ret;
+}
+
+int panbind_txn_sparse_bind(struct panbind_txn *txn, struct panbind_vm *vm, uint64_t va, uint64_t size,
+			    struct panbind_bo *bo, uint64_t bo_offset, uint32_t flags,
+			    enum panbind_outcome *ret_outcome, struct panbind_error *reterr)
+{
+	struct panbind_op op = {.type = PANBIND_OP_MAP, .va = va, .size = size, .bo = bo, .bo_offset = bo_offset};
+	op.flags = flags;
+	if (ret_outcome)
+		*ret_outcome = PANBIND_OUTCOME_ROLLED_BACK;
+	int ret = pb_sparse_check_inside(vm, va, size, reterr);
+	return ret < 0 ? ret : bind_sparse(txn, vm, &op, ret_outcome, reterr);
+}
+
+int panbind_txn_sparse_unbind(struct panbind_txn *txn, struct panbind_vm *vm, uint64_t va, uint64_t size,
+			      enum panbind_outcome *ret_outcome, struct panbind_error *reterr)
+{
+	struct panbind_op op = {.type = PANBIND_OP_MAP_SPARSE, .va = va, .size = size};
+	if (ret_outcome)
+		*ret_outcome = PANBIND_OUTCOME_ROLLED_BACK;
+	int ret = pb_sparse_check_inside(vm, va, size, reterr);
+	return ret < 0 ? ret : bind_sparse(txn, vm, &op, ret_outcome, reterr);
+}
+
+int panbind_txn_sparse_release(struct panbind_txn *txn, struct panbind_vm *vm, uint64_t va, uint64_t size,
+			       enum panbind_outcome *ret_outcome, struct panbind_error *reterr)
+{
+	struct panbind_op op = {.type = PANBIND_OP_UNMAP, .va = va, .size = size};
+	if (ret_outcome)
+		*ret_outcome = PANBIND_OUTCOME_ROLLED_BACK;
+	int ret = pb_sparse_check_region(vm, va, size, reterr);
+	if (ret == 0)
+		ret = bind_sparse(txn, vm, &op, ret_outcome, reterr);
+	if (ret < 0)
+		return ret;
+	pb_region_remove(vm, va);
+	note_region(txn, REGION_REMOVED, va, size);
+	return 0;
+}
+
 /** Take the last step off. */
 static struct step *pop(struct panbind_txn *txn)
 {
@@ -186,13 +268,39 @@ void panbind_txn_commit(struct panbind_txn *txn)
 	end_txn(txn);
 }
 
+void panbind_txn_detach(struct panbind_txn *txn)
+{
+	for (struct step *step = txn->last; step; step = step->before) {
+		step->undo.vm->txn = NULL;
+		step->undo.vm->txn_notes = 0;
+		step->undo.keep = false; /* what was reserved for the undo is for whoever binds next */
+	}
+	txn->detached = true;
+}
+
+static void put_back_region(const struct step *step)
+{
+	if (step->region_change == REGION_ADDED)
+		pb_region_remove(step->undo.vm, step->region.va);
+	else if (step->region_change == REGION_REMOVED) /* no room is no catastrophe: the range is dummy as it was */
+		pb_region_add(step->undo.vm, step->region.va, step->region.size);
+}
+
 /** A VM that could not be put back is left as it is from there on; the others still are. */
 static void roll_back_step(struct panbind_txn *txn, struct step *step)
 {
+	struct panbind_vm *vm = step->undo.vm;
 	struct panbind_error failure = {0};
-	enum panbind_outcome outcome;
-	if (step->undo.vm->state == PANBIND_VM_POISONED || pb_undo_run(&step->undo, &outcome, &failure) == 0)
+	enum panbind_outcome outcome = PANBIND_OUTCOME_UNKNOWN;
+	if (vm->state == PANBIND_VM_POISONED) {
+		if (!txn->detached) /* by a step of this transaction, which has told what it is worth */
+			return;
+		pb_error_set(&failure, -EUCLEAN, PANBIND_STAGE_ROLLBACK, "the VM was poisoned meanwhile: %s",
+			     vm->poison);
+	} else if (pb_undo_run(&step->undo, &outcome, &failure) == 0) {
+		put_back_region(step);
 		return;
+	}
 	if (txn->worst == PANBIND_OUTCOME_ROLLED_BACK)
 		txn->failure = failure;
 	if (outcome > txn->worst)
