@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Framing: bytes of a connection become lines.
+ *
+ * The buffer is one contiguous piece, since the JSON parser wants a line in one piece; it exists only while there is
+ * something in it, so that a thousand idle connections cost nothing. Unfinished lines of all connections are counted
+ * in server->input_bytes: one client may send a large request, a thousand may not do so at the same time.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "conn_private.h"
+#include "util.h"
+
+size_t conn_partial(const struct conn *conn)
+{
+	return conn->in_size - conn->in_used;
+}
+
+static void count_input(struct conn *conn)
+{
+	size_t now = conn_partial(conn);
+
+	conn->server->input_bytes += now;
+	conn->server->input_bytes -= conn->in_counted;
+	conn->in_counted = now;
+}
+
+void conn_forget_input(struct conn *conn)
+{
+	free(conn->in);
+	conn->in = NULL;
+	conn->in_used = conn->in_size = conn->in_room = conn->in_scanned = 0;
+	count_input(conn);
+}
+
+/** Room for a chunk behind what is there. A line may grow to its limit and no further, so neither does the buffer. */
+static bool make_room(struct conn *conn)
+{
+	size_t room = conn->in_room ? conn->in_room : INPUT_CHUNK;
+	char *grown;
+
+	if (conn->in_used > 0) {
+		memmove(conn->in, conn->in + conn->in_used, conn_partial(conn));
+		conn->in_size -= conn->in_used;
+		conn->in_scanned -= conn->in_used;
+		conn->in_used = 0;
+	}
+	if (conn->in && conn->in_room - conn->in_size >= INPUT_CHUNK / 2)
+		return true;
+	if (conn->in)
+		room *= 2;
+	grown = realloc(conn->in, room);
+	if (!grown)
+		return false;
+	conn->in = grown;
+	conn->in_room = room;
+	return true;
+}
+
+static enum conn_read read_result(ssize_t size)
+{
+	if (size > 0)
+		return CONN_READ_SOME;
+	if (size == 0)
+		return CONN_READ_END;
+	return errno == EAGAIN || errno == EINTR ? CONN_READ_NOTHING : CONN_READ_FAILED;
+}
+
+enum conn_read conn_read_input(struct conn *conn)
+{
+	ssize_t size;
+
+	if (!make_room(conn)) {
+		errno = ENOMEM;
+		return CONN_READ_FAILED;
+	}
+	size = read(conn->fd, conn->in + conn->in_size, conn->in_room - conn->in_size);
+	if (size > 0) {
+		conn->in_size += (size_t)size;
+		count_input(conn);
+	}
+	return read_result(size);
+}
+
+enum conn_read conn_discard_input(struct conn *conn)
+{
+	char bytes[INPUT_CHUNK];
+
+	return read_result(read(conn->fd, bytes, sizeof(bytes)));
+}
+
+bool conn_has_line(struct conn *conn)
+{
+	char *newline = NULL;
+
+	if (conn->in_scanned < conn->in_used)
+		conn->in_scanned = conn->in_used;
+	if (conn->in_scanned < conn->in_size)
+		newline = memchr(conn->in + conn->in_scanned, '\n', conn->in_size - conn->in_scanned);
+	conn->in_scanned = newline ? (size_t)(newline - conn->in) : conn->in_size;
+	return newline;
+}
+
+bool conn_next_line(struct conn *conn, const char **ret_line, size_t *ret_size)
+{
+	if (!conn_has_line(conn))
+		return false;
+	*ret_line = conn->in + conn->in_used;
+	*ret_size = conn->in_scanned - conn->in_used;
+	conn->in_used = ++conn->in_scanned;
+	count_input(conn);
+	return true;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Between the files of the engine: engine.c (the thread), unit.c (what is done and not yet recorded), engine_bind.c,
+ * engine_object.c, engine_script.c, engine_replay.c (methods).
+ */
+#ifndef PBD_ENGINE_PRIVATE_H
+#define PBD_ENGINE_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "engine.h"
+#include "queue.h"
+#include "registry.h"
+#include "request.h"
+
+struct running;
+
+enum unit_kind {
+	UNIT_NOTHING, /* only a record: a failure, or a repetition */
+	UNIT_BIND,
+	UNIT_VM_CREATE,
+	UNIT_BO_CREATE,
+	UNIT_VM_DESTROY,
+	UNIT_BO_DESTROY,
+};
+
+enum unit_state { UNIT_PENDING, UNIT_RECORDED, UNIT_REFUSED };
+
+/** Something done, or to be done, whose entry in the log is under way. */
+struct unit {
+	struct unit *newer;
+	struct engine *engine;
+	enum unit_kind kind;
+	_Atomic int state; /* enum unit_state; set by the log's thread, after which that leaves the unit alone */
+	int refusal;	   /* negative errno, when refused */
+	uint64_t seq;
+	struct request *request; /* to be answered with it; NULL: nobody waits */
+	struct panbind_txn *txn; /* BIND: detached */
+	struct panbind_vm *vm;	 /* VM_DESTROY: held here, without its name */
+	struct panbind_bo *bo;
+	char *exclusive_vm; /* BO_DESTROY: for putting it back */
+	char *name;	    /* of what was created or destroyed */
+};
+
+struct engine {
+	char *name, *spec;
+	struct panbind_device *device;
+	struct panbind_device_info info; /* constant */
+	struct panbind_session *session;
+	struct registry registry;
+	struct panbind_log *log; /* NULL: none is kept */
+	struct panbind_batch *batch;
+	struct panbind_log_op *ops; /* room for an entry's */
+	size_t op_room;
+
+	struct unit *oldest, **newest; /* units, in the order of the log */
+	atomic_bool refused;	       /* set by the log's thread: some unit was */
+	bool diverged;		       /* the log no longer tells what the device maps */
+	struct running *running;       /* the script that runs; NULL: none */
+
+	pthread_t thread;
+	bool started;
+	atomic_bool stopping;
+	atomic_bool watched; /* see engine_watch() */
+	struct queue queue;
+	struct server *server;
+
+	struct request *staged, **staged_tail; /* the loop thread's */
+};
+
+/** Answer a call now. */
+void engine_answer(struct engine *engine, struct request *request);
+/** 0, or the refusal in request->error: the log would not take an entry. */
+int engine_check_log(struct engine *engine, struct request *request);
+
+/** An entry about @request: who, when, what for. */
+void engine_fill_entry(const struct request *request, enum panbind_log_kind kind, struct panbind_log_entry *entry);
+/** The entry says how it ended. */
+void engine_fill_failure(struct panbind_log_entry *entry, const struct panbind_error *error,
+			 enum panbind_outcome outcome);
+uint64_t now_ns(void);
+
+/** The VM or BO of that name, or NULL with the refusal in request->error. */
+struct panbind_vm *engine_find_vm(struct engine *engine, struct request *request, const char *name,
+				  const char *pointer);
+struct panbind_bo *engine_find_bo(struct engine *engine, struct request *request, const char *name,
+				  const char *pointer);
+
+/* ---- unit.c ---- */
+
+/** A unit that is not yet queued. NULL: out of memory. */
+struct unit *unit_new(struct engine *engine, enum unit_kind kind, const char *name);
+/** Free a unit that was never recorded; what it holds goes with it. */
+void unit_free(struct unit *unit);
+/**
+ * Record what @unit has done, or will do, and answer @request when that is on disk: the "result" object of its answer
+ * is open, and gets the sequence number and its end here; or request->error is set. The unit is taken in any case.
+ * Without a log it is settled at once. When the log refuses the entry at once, the unit is undone and request->error
+ * says so. Returns METHOD_PENDING, or the error's code when the call is still the caller's to answer.
+ */
+int unit_record(struct unit *unit, struct request *request, const struct panbind_log_entry *entry);
+/** End units whose entries are recorded; undo those whose entries were refused. */
+void units_settle(struct engine *engine);
+/** Wait for the log, then settle all. */
+void units_drain(struct engine *engine);
+
+/* ---- engine_replay.c ---- */
+
+/** Rebuild what the engine's own log implies. */
+int engine_restore(struct engine *engine);
+
+/* ---- engine_script.c ---- */
+
+panbind_event_fn engine_on_event;
+panbind_record_fn engine_on_record;
+
+#endif /* PBD_ENGINE_PRIVATE_H */

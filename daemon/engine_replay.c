@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Logs, repeated: the engine's own at the start, which brings back what was there under its names, and another one on
+ * request, whose objects are then new ones of this daemon and are logged as such.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine_private.h"
+#include "record.h"
+#include "say.h"
+#include "util.h"
+
+#define PROBLEMS_TOLD 100
+
+/** A replay under way. */
+struct replay {
+	struct engine *engine;
+	struct record *record; /* NULL: the objects are in the log already */
+	struct jw *problems;   /* NULL: said, not answered */
+	size_t told;
+	struct panbind_error error; /* of an adoption */
+	char **names;		    /* VMs that were adopted, for their mappings */
+	size_t name_count;
+};
+
+static void on_difference(void *data, const struct panbind_log_difference *difference)
+{
+	struct replay *replay = data;
+
+	if (replay->told++ >= PROBLEMS_TOLD)
+		return;
+	if (!replay->problems) {
+		say(SAY_WARNING, "entry %llu: %s", (unsigned long long)difference->seq, difference->msg);
+		return;
+	}
+	jw_object(replay->problems, NULL);
+	jw_int(replay->problems, "seq", (int64_t)difference->seq);
+	jw_string(replay->problems, "message", difference->msg);
+	jw_object_end(replay->problems);
+}
+
+static int cannot_adopt(struct replay *replay, const char *kind, const char *name, int r)
+{
+	struct panbind_error *error = &replay->error;
+
+	error->code = r;
+	error->stage = PANBIND_STAGE_VALIDATE;
+	error->op = PANBIND_NO_OP;
+	if (r == -EEXIST)
+		snprintf(error->msg, sizeof(error->msg), "there is a %s %.100s here already", kind, name);
+	else
+		snprintf(error->msg, sizeof(error->msg), "the %s %.100s cannot be kept: %s", kind, name, strerror(-r));
+	return r;
+}
+
+static int adopt_bo(void *data, const struct panbind_log_object *object, struct panbind_bo *bo)
+{
+	struct replay *replay = data;
+	struct engine *engine = replay->engine;
+	int r = panbind_session_add_bo(engine->session, object->ref.name, bo, object->exclusive_vm.name);
+
+	if (r < 0)
+		return cannot_adopt(replay, "BO", object->ref.name, r);
+	if (replay->record)
+		return 0; /* logged at the end, when the VM that it may belong to is there */
+	return registry_set(&engine->registry, OBJECT_BO, object->ref.name, object->ref.generation);
+}
+
+static int remember_vm(struct replay *replay, const char *name)
+{
+	char **grown = reallocarray(replay->names, replay->name_count + 1, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	replay->names = grown;
+	grown[replay->name_count] = strdup(name);
+	return grown[replay->name_count++] ? 0 : -ENOMEM;
+}
+
+static int adopt_vm(void *data, const struct panbind_log_object *object, struct panbind_vm *vm)
+{
+	struct replay *replay = data;
+	struct engine *engine = replay->engine;
+	int r = remember_vm(replay, object->ref.name);
+
+	if (r == 0)
+		r = panbind_session_add_vm(engine->session, object->ref.name, vm);
+	if (r < 0)
+		return cannot_adopt(replay, "VM", object->ref.name, r);
+	if (replay->record)
+		return 0;
+	return registry_set(&engine->registry, OBJECT_VM, object->ref.name, object->ref.generation);
+}
+
+static int run_replay(struct replay *replay, struct panbind_log *log, uint64_t until, bool verify,
+		      struct panbind_log_replay_result *result, struct panbind_error *reterr)
+{
+	struct panbind_log_replay_options options = {
+		.until_seq = until,
+		.verify = verify ? PANBIND_LOG_VERIFY_END : PANBIND_LOG_VERIFY_NONE,
+		.difference = on_difference,
+		.adopt_bo = adopt_bo,
+		.adopt_vm = adopt_vm,
+		.data = replay,
+	};
+	int r = panbind_log_replay(log, replay->engine->device, &options, result, reterr);
+
+	if (r < 0 && replay->error.code)
+		*reterr = replay->error;
+	return r;
+}
+
+static void free_names(struct replay *replay)
+{
+	for (size_t i = 0; i < replay->name_count; i++)
+		free(replay->names[i]);
+	free(replay->names);
+}
+
+/* ---- At the start ---- */
+
+int engine_restore(struct engine *engine)
+{
+	struct replay replay = {.engine = engine};
+	struct panbind_log_replay_result result = {0};
+	struct panbind_error error = {0};
+	int r = run_replay(&replay, engine->log, 0, true, &result, &error);
+
+	free_names(&replay);
+	if (r < 0) {
+		say(SAY_ERROR, "%s: the log cannot be repeated: %s", engine->name,
+		    error.msg[0] ? error.msg : strerror(-r));
+		return r;
+	}
+	if (result.differences > 0) {
+		say(SAY_ERROR, "%s: repeating the log gave another mapping than it implies, in %llu places",
+		    engine->name, (unsigned long long)result.differences);
+		return -EUCLEAN;
+	}
+	say(SAY_NOTICE, "%s: restored %zu VMs from %llu entries, %llu ops; the mapping is verified", engine->name,
+	    replay.name_count, (unsigned long long)result.entries, (unsigned long long)result.ops);
+	return 0;
+}
+
+/* ---- On request ---- */
+
+/** Log what was adopted as new objects: VMs, then BOs, which may belong to one, then mappings. */
+static int record_adopted(struct replay *replay, size_t bos_before)
+{
+	static const char comment[] = "replayed from another log";
+	struct panbind_session *session = replay->engine->session;
+	struct record *record = replay->record;
+	struct panbind_bo *bo;
+
+	for (size_t i = 0; i < replay->name_count; i++)
+		record_vm(record, replay->names[i], comment);
+	for (size_t i = bos_before; (bo = panbind_session_bo_at(session, i)); i++)
+		record_bo(record, panbind_session_bo_name(session, bo), bo, comment);
+	for (size_t i = 0; i < replay->name_count; i++)
+		record_map(record, replay->names[i], comment);
+	return record_finish(record);
+}
+
+/** Take back what was adopted: BOs that stand at @bos_before and later, and the VMs. */
+static void give_up(struct replay *replay, size_t bos_before)
+{
+	struct panbind_session *session = replay->engine->session;
+	struct panbind_bo *bo;
+
+	for (size_t i = 0; i < replay->name_count; i++)
+		panbind_vm_destroy(panbind_session_take_vm(session, replay->names[i]));
+	while ((bo = panbind_session_bo_at(session, bos_before)))
+		panbind_bo_unref(panbind_session_take_bo(session, panbind_session_bo_name(session, bo)));
+}
+
+static int refuse(struct request *request, struct panbind_error *error, int r)
+{
+	if (error->code == 0) {
+		*error = (struct panbind_error){.code = r, .stage = PANBIND_STAGE_VALIDATE, .op = PANBIND_NO_OP};
+		snprintf(error->msg, sizeof(error->msg), "%s", strerror(-r));
+	}
+	return rpc_error_from_library(&request->error, error, APPLIED_NONE);
+}
+
+static void write_result(struct request *request, const struct panbind_log_replay_result *result, struct jw *problems,
+			 uint64_t seq)
+{
+	struct jw *out = &request->out;
+
+	jw_array_end(problems);
+	jw_object(out, "result");
+	jw_int(out, "entries", (int64_t)result->entries);
+	jw_int(out, "ops", (int64_t)result->ops);
+	jw_int(out, "skipped", (int64_t)result->skipped);
+	jw_int(out, "differences", (int64_t)result->differences);
+	jw_raw(out, "problems", problems->buf, problems->len);
+	if (seq)
+		jw_int(out, "seq", (int64_t)seq);
+	jw_object_end(out);
+}
+
+/** VMs are remembered by the replay; of BOs, the newest stand last. */
+static size_t count_bos(struct engine *engine)
+{
+	size_t count = 0;
+
+	while (panbind_session_bo_at(engine->session, count))
+		count++;
+	return count;
+}
+
+static int replay_log(struct engine *engine, struct request *request, struct panbind_log *log, struct replay *replay)
+{
+	struct panbind_log_replay_result result = {0};
+	struct record record = {.engine = engine, .durability = PANBIND_LOG_DURABLE_SYNC};
+	struct panbind_error error = {0};
+	size_t bos_before = count_bos(engine);
+	uint64_t until = request->call.has_until ? request->call.until : 0;
+	int r;
+
+	replay->record = &record;
+	r = run_replay(replay, log, until, request->call.verify, &result, &error);
+	if (r == 0 && engine->log) {
+		r = record_adopted(replay, bos_before);
+		error = record.error;
+	}
+	if (r < 0) {
+		give_up(replay, bos_before);
+		return refuse(request, &error, r);
+	}
+	write_result(request, &result, replay->problems, record.seq);
+	return 0;
+}
+
+int engine_replay_run(struct engine *engine, struct request *request)
+{
+	struct jw problems = {0};
+	struct replay replay = {.engine = engine, .problems = &problems};
+	struct panbind_error error = {0};
+	struct panbind_log *log;
+	int r = engine_check_log(engine, request);
+
+	if (r != 0)
+		return r;
+	units_drain(engine);
+	r = panbind_log_open(request->call.log, PANBIND_LOG_READ_ONLY, NULL, &log, &error);
+	if (r < 0) {
+		refuse(request, &error, r);
+		request_point(request, "/params/log");
+		return request->error.code;
+	}
+	jw_array(&problems, NULL);
+	r = replay_log(engine, request, log, &replay);
+	panbind_log_close(log);
+	free_names(&replay);
+	jw_free(&problems);
+	return r;
+}

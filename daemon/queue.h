@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A queue of requests from any thread to one. All that has gathered is taken at once, so that a burst costs one lock
+ * and one wake-up on either side.
+ */
+#ifndef PBD_QUEUE_H
+#define PBD_QUEUE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct request;
+
+struct queue {
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	struct request *first, **tail;
+	bool poked;  /* woken without a request */
+	bool asleep; /* the taker waits on `more` */
+	int wake_fd; /* an eventfd for a taker that polls, or -1 */
+};
+
+/** @polled: make a wake_fd. 0 or a negative errno. */
+int queue_init(struct queue *queue, bool polled);
+void queue_destroy(struct queue *queue);
+/** Add a chain of requests, linked by `next`. */
+void queue_push(struct queue *queue, struct request *first);
+/** Wake the taker up, with or without a request. */
+void queue_poke(struct queue *queue);
+/** Take everything, or NULL. */
+struct request *queue_take(struct queue *queue);
+/** Wait for something, or a poke, or @timeout_ms (negative: none), and take everything, or NULL. */
+struct request *queue_wait(struct queue *queue, int timeout_ms);
+
+#endif /* PBD_QUEUE_H */

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Entries that are not one call's: several for a transaction of a script, or the whole state of the device.
+ */
+#ifndef PBD_RECORD_H
+#define PBD_RECORD_H
+
+#include "engine_private.h"
+
+/** Some entries that are wanted together. */
+struct record {
+	struct engine *engine;
+	enum panbind_log_durability durability;
+	uint64_t seq; /* of the last one */
+	size_t appended;
+	atomic_size_t answered, recorded;
+	struct panbind_error error; /* of the first that failed */
+};
+
+/** Queue one entry. 0 or a negative errno, which is also in record->error. */
+int record_append(struct record *record, const struct panbind_log_entry *entry);
+/**
+ * Wait for all of them. 0 when all are recorded; else a negative errno, and, when some were recorded all the same, the
+ * log is known not to match the device any more: engine->diverged.
+ */
+int record_finish(struct record *record);
+
+/** Entries that create, again, an object with its name, and fill a VM. @comment says why. */
+int record_bo(struct record *record, const char *name, const struct panbind_bo *bo, const char *comment);
+int record_vm(struct record *record, const char *name, const char *comment);
+int record_map(struct record *record, const char *name, const char *comment);
+/** Log the whole state anew, after a divergence. */
+int record_state(struct engine *engine, struct panbind_error *reterr);
+
+#endif /* PBD_RECORD_H */
