@@ -188,6 +188,19 @@ static unsigned int replacements(const struct pb_vatree_node *leaf, unsigned int
 	return count;
 }
 
+/* A reference that a dropped entry held passes to a new entry of the same BO: most remaps stay within one pool. */
+static void pass_or_get_bo(const struct pb_vamap *map, struct panbind_bo *bo, struct panbind_bo **dropped,
+			   unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		if (dropped[i] == bo) {
+			dropped[i] = NULL;
+			return;
+		}
+	}
+	get_bo(map, bo);
+}
+
 /* Change [va, end) within the one leaf that holds it. False, and nothing has changed, when it is not that simple. */
 static bool change_in_leaf(struct pb_vamap *map, uint64_t va, uint64_t end, const struct pb_range *insert)
 {
@@ -207,10 +220,10 @@ static bool change_in_leaf(struct pb_vamap *map, uint64_t va, uint64_t end, cons
 	count = replacements(leaf, first, last, va, end, insert, fresh);
 	if (leaf->count - removed + count > PB_VATREE_LEAF_ROOM)
 		return false;
-	for (unsigned int i = 0; i < count; i++)
-		get_bo(map, fresh[i].bo);
 	for (unsigned int i = 0; i < removed; i++)
 		dropped[i] = leaf->leaf.value[first + i].bo;
+	for (unsigned int i = 0; i < count; i++)
+		pass_or_get_bo(map, fresh[i].bo, dropped, removed);
 	pb_vatree_splice(map, &path, removed, fresh, count);
 	for (unsigned int i = 0; i < removed; i++)
 		put_bo(map, dropped[i]);
