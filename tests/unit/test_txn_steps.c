@@ -80,6 +80,7 @@ static void rollback_undoes_the_last_step_first(void **state)
 	assert_int_equal(outcome, PANBIND_OUTCOME_ROLLED_BACK);
 	ASSERT_SHADOW(&room);
 	assert_int_equal(panbind_vm_mapping_count(second), 0);
+	assert_int_equal(room.vm->txn_notes, 0); /* the next transaction reserves memory for its own notes only */
 }
 
 static void a_failed_step_undoes_itself_and_the_rest_goes_on(void **state)
