@@ -274,8 +274,8 @@ int panbind_log_blame(struct panbind_log_reader *reader, struct panbind_log_ref 
 struct panbind_log_state_object {
 	struct panbind_log_object object; /* strings valid as long as the state */
 	uint64_t created_seq;
-	uint64_t lost_seq; /* of a VM: since when its mapping is not known; 0: it is known */
-	int unnamed;	   /* of a BO: destroyed, only its mappings live */
+	uint64_t lost_seq;	/* of a VM: since when its mapping is not known; 0: it is known */
+	uint64_t destroyed_seq; /* of a BO that lives in its mappings only: since when it has no name; else 0 */
 };
 
 /** One contiguous piece, as struct panbind_mapping; neighbouring sparse pieces are one. */

@@ -344,9 +344,9 @@ void pb_compact_step(struct panbind_log *log)
 	err = run_phase(log, target);
 	if (err == 0)
 		c->phase++;
+	if (c->after_step)
+		c->after_step(c->after_step_data);
 	if (err < 0 || c->phase == PHASE_END)
 		end_round(log, err);
 	pb_wal_after_commit(log);
-	if (c->after_step)
-		c->after_step(c->after_step_data);
 }

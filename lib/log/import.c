@@ -176,7 +176,7 @@ static int import_object(struct panbind_log_import *import, enum pb_object_kind 
 		.flags = object->flags,
 		.exclusive_vm = vm ? vm->id : 0,
 		.created_seq = shown->created_seq,
-		.destroyed_seq = shown->unnamed ? state_seq : 0,
+		.destroyed_seq = shown->destroyed_seq,
 		.lost_seq = shown->lost_seq,
 	};
 	struct pb_object *added;
@@ -184,9 +184,11 @@ static int import_object(struct panbind_log_import *import, enum pb_object_kind 
 
 	if (err < 0)
 		return err;
-	if (!object->ref.name || strlen(object->ref.name) > 255 || shown->created_seq > state_seq)
-		return pb_log_error(reterr, -EINVAL, "an object without a name, or created after the state");
-	if (!shown->unnamed && pb_objects_find(objects, kind, object->ref))
+	if (!object->ref.name || strlen(object->ref.name) > 255)
+		return pb_log_error(reterr, -EINVAL, "an object without a name, or with one that is too long");
+	if (shown->created_seq > state_seq || shown->destroyed_seq > state_seq)
+		return pb_log_error(reterr, -EINVAL, "%s changes after the state", object->ref.name);
+	if (!shown->destroyed_seq && pb_objects_find(objects, kind, object->ref))
 		return pb_log_error(reterr, -EEXIST, "%s is there twice", object->ref.name);
 	err = pb_objects_add(objects, &new, object->ref.name, &added);
 	return failed(import, err < 0 ? err : insert_object(import, added), reterr);

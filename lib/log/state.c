@@ -44,7 +44,7 @@ static void describe(struct panbind_log_state *state, const struct pb_object *ob
 	*ret_shown = (struct panbind_log_state_object){
 		.created_seq = object->created_seq,
 		.lost_seq = object->lost_seq <= state->seq ? object->lost_seq : 0,
-		.unnamed = !pb_object_alive(object, state->seq),
+		.destroyed_seq = pb_object_alive(object, state->seq) ? 0 : object->destroyed_seq,
 	};
 	pb_object_describe(&state->objects, object, &ret_shown->object);
 }

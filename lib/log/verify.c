@@ -240,6 +240,23 @@ static void check_mappings(struct check *c)
 	}
 }
 
+static int check_snapshot(struct check *c)
+{
+	pb_autofinalize sqlite3_stmt *stmt = NULL;
+	int err =
+		pb_log_prepare(c->db,
+			       "SELECT seq, va FROM (SELECT seq, va, lag(va + size) OVER (PARTITION BY vm ORDER BY va)"
+			       " AS before FROM snapshot_mapping) WHERE before > va",
+			       &stmt);
+	int rc = SQLITE_DONE;
+
+	while (err == 0 && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		complain(c, (uint64_t)sqlite3_column_int64(stmt, 0),
+			 "the mapping of the snapshot at 0x%llx overlaps the one before it",
+			 (unsigned long long)sqlite3_column_int64(stmt, 1));
+	return err < 0 ? err : pb_log_errno(c->db, rc);
+}
+
 /* ---- The second fold ---- */
 
 static const char shadow_tables[] =
@@ -331,6 +348,8 @@ static int run(struct check *c, uint32_t flags)
 	if (err == 0)
 		err = pb_snapshot_load(c->db, &c->place, &c->objects, &c->fold);
 	c->last_seq = c->place.seq;
+	if (err == 0)
+		err = check_snapshot(c);
 	if (err == 0)
 		err = walk(c);
 	if (err == 0)
