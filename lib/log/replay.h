@@ -6,6 +6,8 @@
 #ifndef PB_LOG_REPLAY_H
 #define PB_LOG_REPLAY_H
 
+#include <errno.h>
+
 #include "log.h"
 
 struct pb_replay {
@@ -48,6 +50,12 @@ int pb_replay_add_op(struct pb_replay *replay, const struct pb_row_op *op, struc
 int pb_replay_flush(struct pb_replay *replay, struct panbind_vm *vm, struct panbind_error *reterr);
 int pb_replay_sparse_op(struct panbind_vm *vm, const struct pb_row_op *op, struct panbind_bo *bo,
 			struct panbind_error *reterr);
+/** Memory that ran out here ends the replay; memory that ran out in the driver is an end like another. */
+static inline bool pb_ran_out_here(int err, const struct panbind_error *error)
+{
+	return err == -ENOMEM && error->stage != PANBIND_STAGE_SUBMIT;
+}
+
 static inline bool pb_is_sparse_op(uint8_t type)
 {
 	return type >= PANBIND_LOG_SPARSE_RESERVE;

@@ -161,7 +161,7 @@ static int repeat_applied(struct pb_replay *r, const struct pb_row *row, uint32_
 	struct run run = {.r = r, .row = row, .error.op = PANBIND_NO_OP};
 	int err = run_ops(&run, first_op, pb_row_applied(row));
 
-	if (err == -ENOMEM)
+	if (pb_ran_out_here(err, &run.error))
 		return err;
 	if (err < 0)
 		pb_replay_tell_result(r, row, run.vm_id, &run.error);
@@ -189,7 +189,7 @@ static int fail_in_txn(struct pb_replay *r, const struct pb_row *row)
 	panbind_txn_rollback(run.txn, &outcome, NULL);
 	if (outcome != PANBIND_OUTCOME_ROLLED_BACK && outcome != PANBIND_OUTCOME_APPLIED && run.vm_id)
 		pb_objects_by_id(&r->objects, run.vm_id)->broken = true;
-	if (err == -ENOMEM && row->entry.result != -ENOMEM)
+	if (pb_ran_out_here(err, &run.error))
 		return err;
 	if (err == 0 || !fails_alike(&row->entry, &run.error))
 		pb_replay_tell_result(r, row, run.vm_id, &run.error);

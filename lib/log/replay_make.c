@@ -26,7 +26,7 @@ static int make_vm(struct pb_replay *r, struct pb_object *object, uint64_t seq)
 		panbind_vm_destroy(vm);
 		err = -ERANGE;
 	}
-	if (err == -ENOMEM)
+	if (pb_ran_out_here(err, &error))
 		return err;
 	if (err < 0) {
 		object->broken = true;
@@ -46,7 +46,7 @@ static int make_bo(struct pb_replay *r, struct pb_object *object, uint64_t seq)
 
 	if (!object->exclusive_vm || exclusive)
 		err = panbind_bo_create(r->device, object->size, object->flags, exclusive, &bo, &error);
-	if (err == -ENOMEM)
+	if (pb_ran_out_here(err, &error))
 		return err;
 	if (err < 0) {
 		object->broken = true;
@@ -276,7 +276,7 @@ static int rebuild_vm(struct pb_replay *r, const struct pb_fold_vm *fold)
 	err = rebuild_regions(r, vm, fold, &error);
 	if (err == 0)
 		err = rebuild_mappings(r, vm, fold, &error);
-	if (err < 0 && err != -ENOMEM) {
+	if (err < 0 && !pb_ran_out_here(err, &error)) {
 		panbind_batch_clear(r->batch);
 		pb_replay_tell_object(r, r->place.seq, object, &error);
 		return 0;
