@@ -515,7 +515,8 @@ void panbind_script_destroy(struct panbind_script *script);
 size_t panbind_script_command_count(const struct panbind_script *script);
 /** Parse error @index of a script parsed with PANBIND_SCRIPT_KEEP_GOING, or NULL. */
 const struct panbind_error *panbind_script_error(const struct panbind_script *script, size_t index);
-/** Is all of it one transaction, unless it is run with PANBIND_RUN_KEEP_GOING: there is no `begin` of either kind in it. */
+/** Is all of it one transaction, unless it is run with PANBIND_RUN_KEEP_GOING: there is no `begin` of either kind in
+ * it. */
 int panbind_script_is_one_transaction(const struct panbind_script *script);
 /**
  * The source line that an error stands in, for a caret: points into the script's copy of the text, @ret_size bytes, no
