@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What panbindd costs beside what lies below it: calls beside a bare ping-pong over the same kind of socket, durable
+ * binds beside a bare write and fdatasync of 200 bytes in the same directory. Everything in turn, some rounds, medians.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "daemon.h"
+
+#define ROUNDS	    5
+#define SECONDS	    0.4 /* each measurement */
+#define MAX_CLIENTS 64
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double median(double *values)
+{
+	qsort(values, ROUNDS, sizeof(*values), compare);
+	return values[ROUNDS / 2];
+}
+
+/* ---- A bare ping-pong ---- */
+
+/** Answers each line with one of the answer's size. */
+static void pong(int fd, size_t answer)
+{
+	char in[65536], out[65536];
+
+	memset(out, 'x', sizeof(out));
+	for (;;) {
+		ssize_t n = read(fd, in, sizeof(in));
+		size_t lines = 0;
+
+		if (n <= 0)
+			_exit(0);
+		for (ssize_t i = 0; i < n; i++)
+			lines += in[i] == '\n';
+		if (write(fd, out, lines * answer) < 0)
+			_exit(0);
+	}
+}
+
+/** Round trips a second of @size bytes there and @answer back, @depth at a time. */
+static double raw_round_trips(size_t size, size_t answer, int depth)
+{
+	int fds[2];
+	char out[65536], in[65536];
+	double begin, end;
+	uint64_t count = 0;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
+		return 0;
+	pid = fork();
+	if (pid == 0) {
+		close(fds[0]);
+		pong(fds[1], answer);
+	}
+	close(fds[1]);
+	memset(out, 'x', sizeof(out));
+	for (int i = 1; i <= depth; i++)
+		out[(size_t)i * size - 1] = '\n';
+	begin = now();
+	do {
+		size_t left = (size_t)depth * answer;
+
+		if (write(fds[0], out, (size_t)depth * size) < 0)
+			break;
+		while (left > 0)
+			left -= (size_t)read(fds[0], in, sizeof(in));
+		count += (uint64_t)depth;
+		end = now();
+	} while (end - begin < SECONDS);
+	close(fds[0]);
+	waitpid(pid, NULL, 0);
+	return (double)count / (end - begin);
+}
+
+/* ---- Calls ---- */
+
+struct caller {
+	struct client client;
+	int waiting; /* answers to come */
+	uint64_t va;
+};
+
+/** The line of one call. */
+typedef size_t call_fn(char *line, struct caller *caller, int number);
+
+static size_t ping_call(char *line, struct caller *caller, int number)
+{
+	return (size_t)sprintf(line, "{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"rpc.ping\"}\n", 100 + number);
+}
+
+static size_t bind_call(char *line, struct caller *caller, int number)
+{
+	caller->va = (caller->va + 4096) & 0xffffff;
+	return (size_t)sprintf(line,
+			       "{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"bind.map\",\"params\":{\"vm\":\"v\",\"va\":"
+			       "\"0x%llx\",\"size\":4096,\"bo\":\"b\"}}\n",
+			       100 + number, 0x10000000ull * (1 + (unsigned int)number % 8) + caller->va);
+}
+
+static void send_calls(struct caller *caller, call_fn *call, int depth, int number)
+{
+	char lines[64 * 256];
+	size_t size = 0;
+
+	for (int i = 0; i < depth; i++)
+		size += call(lines + size, caller, number);
+	client_send(&caller->client, lines, size);
+	caller->waiting = depth;
+}
+
+/** Take what has come; returns the number of answers. */
+static int take_answers(struct caller *caller)
+{
+	char in[65536];
+	ssize_t n = read(caller->client.fd, in, sizeof(in));
+	int answers = 0;
+
+	for (char *at = in, *end = in + (n > 0 ? n : 0); (at = memchr(at, '\n', (size_t)(end - at))); at++)
+		answers++;
+	if (n <= 0 || memmem(in, (size_t)n, "\"error\"", 7))
+		fail_msg("a call failed: %.*s", n > 0 ? (int)n : 0, in);
+	caller->waiting -= answers;
+	return answers;
+}
+
+/** Calls a second of @count clients, each with @depth calls under way. */
+static double calls_a_second(struct daemon *daemon, call_fn *call, int count, int depth)
+{
+	static struct caller callers[MAX_CLIENTS];
+	struct pollfd fds[MAX_CLIENTS];
+	uint64_t answers = 0;
+	double begin, end;
+	bool draining = false;
+	int busy = count;
+
+	memset(callers, 0, sizeof(callers));
+	for (int i = 0; i < count; i++) {
+		client_open(&callers[i].client, daemon);
+		fds[i] = (struct pollfd){.fd = callers[i].client.fd, .events = POLLIN};
+	}
+	begin = now();
+	for (int i = 0; i < count; i++)
+		send_calls(&callers[i], call, depth, i);
+	while (busy > 0) {
+		if (count > 1)
+			poll(fds, (nfds_t)count, -1);
+		for (int i = 0; i < count; i++) {
+			if (count > 1 && !fds[i].revents)
+				continue;
+			answers += (uint64_t)take_answers(&callers[i]);
+			if (callers[i].waiting > 0)
+				continue;
+			if (draining)
+				busy--, fds[i].fd = -1;
+			else
+				send_calls(&callers[i], call, depth, i);
+		}
+		if (!draining && now() - begin >= SECONDS)
+			draining = true;
+	}
+	end = now();
+	for (int i = 0; i < count; i++)
+		client_close(&callers[i].client);
+	return (double)answers / (end - begin);
+}
+
+/* ---- Bare syncs ---- */
+
+static double raw_syncs(const char *dir)
+{
+	char path[128], bytes[200];
+	double begin, end;
+	uint64_t count = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/raw", dir);
+	fd = open(path, O_RDWR | O_CREAT, 0600);
+	memset(bytes, 'x', sizeof(bytes));
+	for (int i = 0; i < 20000; i++) /* space, so that what is timed is a warm file as the log's is */
+		if (write(fd, bytes, sizeof(bytes)) < 0)
+			return 0;
+	fsync(fd);
+	lseek(fd, 0, SEEK_SET);
+	begin = now();
+	do {
+		if (write(fd, bytes, sizeof(bytes)) < 0 || fdatasync(fd) < 0)
+			return 0;
+		if (++count % 20000 == 0)
+			lseek(fd, 0, SEEK_SET);
+		end = now();
+	} while (end - begin < SECONDS);
+	close(fd);
+	return (double)count / (end - begin);
+}
+
+/* ---- Memory ---- */
+
+static double resident_mib(pid_t pid)
+{
+	char path[48], line[128];
+	double kib = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "VmRSS: %lf", &kib) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return kib / 1024;
+}
+
+/** A million mappings that cannot be merged, 10000 a transaction. */
+static void map_a_million(struct daemon *daemon)
+{
+	struct client client;
+
+	client_open(&client, daemon);
+	json_decref(client_result(&client, "vm.create", json_pack("{s:s}", "name", "big")));
+	json_decref(client_result(&client, "bo.create", json_pack("{s:s, s:i}", "name", "page", "size", 4096)));
+	for (int i = 0; i < 100; i++) {
+		json_t *ops = json_array();
+
+		for (int j = 0; j < 10000; j++)
+			json_array_append_new(ops, json_pack("{s:s, s:I, s:i, s:s}", "op", "map", "va",
+							     (json_int_t)(i * 10000 + j) * 4096, "size", 4096, "bo",
+							     "page"));
+		json_decref(client_result(&client, "txn.run", json_pack("{s:s, s:o}", "vm", "big", "ops", ops)));
+	}
+	client_close(&client);
+}
+
+/* ---- */
+
+enum { RAW_1, RAW_64, PING_1, PING_64, SYNC, BIND_1, BIND_1_64, BIND_8, BIND_64, KINDS };
+
+static void measure_all(struct daemon *daemon, double results[KINDS][ROUNDS], int round)
+{
+	results[RAW_1][round] = raw_round_trips(50, 56, 1);
+	results[PING_1][round] = calls_a_second(daemon, ping_call, 1, 1);
+	results[RAW_64][round] = raw_round_trips(50, 56, 64);
+	results[PING_64][round] = calls_a_second(daemon, ping_call, 1, 64);
+	results[SYNC][round] = raw_syncs(daemon->dir);
+	results[BIND_1][round] = calls_a_second(daemon, bind_call, 1, 1);
+	results[BIND_1_64][round] = calls_a_second(daemon, bind_call, 1, 64);
+	results[BIND_8][round] = calls_a_second(daemon, bind_call, 8, 1);
+	results[BIND_64][round] = calls_a_second(daemon, bind_call, 64, 1);
+}
+
+static void line(const char *what, double value, const char *unit, double ratio, const char *to)
+{
+	printf("  %-44s %10.0f %-8s", what, value, unit);
+	if (to)
+		printf(" %6.2f x %s", ratio, to);
+	printf("\n");
+}
+
+static void report(double results[KINDS][ROUNDS])
+{
+	double m[KINDS];
+
+	for (int i = 0; i < KINDS; i++)
+		m[i] = median(results[i]);
+	printf("bench_rpc: medians of %d rounds, interleaved\n", ROUNDS);
+	line("bare ping-pong, depth 1", m[RAW_1], "/s", 0, NULL);
+	line("rpc.ping, depth 1", m[PING_1], "/s", m[PING_1] / m[RAW_1], "bare ping-pong");
+	line("bare ping-pong, depth 64", m[RAW_64], "/s", 0, NULL);
+	line("rpc.ping, depth 64 (>= 150000 or 8 x)", m[PING_64], "/s", m[PING_64] / m[PING_1], "depth 1");
+	line("write + fdatasync of 200 bytes", m[SYNC], "/s", 0, NULL);
+	line("durable bind.map, 1 client (>= 0.7 x)", m[BIND_1], "/s", m[BIND_1] / m[SYNC], "bare sync");
+	line("durable bind.map, 1 client, depth 64", m[BIND_1_64], "/s", m[BIND_1_64] / m[SYNC], "bare sync");
+	line("durable bind.map, 8 clients", m[BIND_8], "/s", m[BIND_8] / m[SYNC], "bare sync");
+	line("durable bind.map, 64 clients (>= 7 x)", m[BIND_64], "/s", m[BIND_64] / m[SYNC], "bare sync");
+}
+
+static void run(void **state)
+{
+	static double results[KINDS][ROUNDS];
+	struct daemon daemon;
+	struct client client;
+	double before;
+
+	daemon_prepare(&daemon);
+	daemon_start(&daemon, NULL);
+	client_open(&client, &daemon);
+	json_decref(client_result(&client, "vm.create", json_pack("{s:s}", "name", "v")));
+	json_decref(client_result(&client, "bo.create", json_pack("{s:s, s:i}", "name", "b", "size", 1 << 20)));
+	client_close(&client);
+	calls_a_second(&daemon, bind_call, 1, 64); /* warm */
+	for (int round = 0; round < ROUNDS; round++)
+		measure_all(&daemon, results, round);
+	report(results);
+	daemon_stop(&daemon);
+	daemon_remove(&daemon);
+	daemon_prepare(&daemon);
+	daemon_start(&daemon, NULL);
+	before = resident_mib(daemon.pid);
+	map_a_million(&daemon);
+	line("memory for a million mappings (<= 200)", resident_mib(daemon.pid) - before, "MiB", 0, NULL);
+	daemon_stop(&daemon);
+	daemon_remove(&daemon);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(run)};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
