@@ -76,17 +76,22 @@ static int remember_vm(struct replay *replay, const char *name)
 		return -ENOMEM;
 	replay->names = grown;
 	grown[replay->name_count] = strdup(name);
-	return grown[replay->name_count++] ? 0 : -ENOMEM;
+	if (!grown[replay->name_count])
+		return -ENOMEM;
+	replay->name_count++;
+	return 0;
 }
 
 static int adopt_vm(void *data, const struct panbind_log_object *object, struct panbind_vm *vm)
 {
 	struct replay *replay = data;
 	struct engine *engine = replay->engine;
-	int r = remember_vm(replay, object->ref.name);
+	int r = panbind_session_add_vm(engine->session, object->ref.name, vm);
 
-	if (r == 0)
-		r = panbind_session_add_vm(engine->session, object->ref.name, vm);
+	if (r == 0 && remember_vm(replay, object->ref.name) < 0) {
+		panbind_session_take_vm(engine->session, object->ref.name); /* and the replay keeps it */
+		r = -ENOMEM;
+	}
 	if (r < 0)
 		return cannot_adopt(replay, "VM", object->ref.name, r);
 	if (replay->record)

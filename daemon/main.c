@@ -7,6 +7,7 @@
  */
 #include <argp.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,6 +225,8 @@ int main(int argc, char **argv)
 	if (!table)
 		return EXIT_FAILURE;
 	argp_err_exit_status = EXIT_USAGE;
+	signal(SIGPIPE, SIG_IGN); /* a client that is gone, */
+	signal(SIGXFSZ, SIG_IGN); /* a log that may not grow: both are errors of a write */
 	config_init(&config);
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	say_setup(config.verbosity, getenv("JOURNAL_STREAM") != NULL);

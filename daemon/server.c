@@ -301,7 +301,6 @@ int server_start(struct server *server, const struct config *config, struct engi
 	server->engines = engines;
 	server->engine_count = engine_count;
 	server->started_ms = now_ms();
-	signal(SIGPIPE, SIG_IGN);
 	raise_descriptor_limit(server);
 	server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	r = queue_init(&server->replies, true);

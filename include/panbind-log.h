@@ -390,7 +390,8 @@ struct panbind_log_replay_options {
 	void (*difference)(void *data, const struct panbind_log_difference *difference);
 	/**
 	 * At the end, for each object that is alive: the callee owns it from then on (BO: one reference). Without them
-	 * all is destroyed. VMs come after the BOs. A value other than 0 stops: what was not handed over is destroyed.
+	 * all is destroyed. VMs come first: a BO may be exclusive to one. A value other than 0 stops: what was not
+	 * handed over is destroyed.
 	 */
 	int (*adopt_bo)(void *data, const struct panbind_log_object *object, struct panbind_bo *bo);
 	int (*adopt_vm)(void *data, const struct panbind_log_object *object, struct panbind_vm *vm);

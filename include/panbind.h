@@ -612,7 +612,10 @@ const char *panbind_session_bo_vm(struct panbind_session *session, const struct 
 int panbind_session_add_vm(struct panbind_session *session, const char *name, struct panbind_vm *vm);
 int panbind_session_add_bo(struct panbind_session *session, const char *name, struct panbind_bo *bo,
 			   const char *exclusive_vm);
-/** Take an object's name away; it is the caller's from then on. NULL when there is none. Between runs only. */
+/**
+ * Take an object's name away; it is the caller's from then on. NULL when there is none. Between runs only. Given to the
+ * session again, it stands where it stood.
+ */
 struct panbind_vm *panbind_session_take_vm(struct panbind_session *session, const char *name);
 struct panbind_bo *panbind_session_take_bo(struct panbind_session *session, const char *name);
 

@@ -82,7 +82,14 @@ int pb_device_ioctl(struct panbind_device *device, unsigned long request, void *
 
 /* ---- bo.c ---- */
 
+/** Where an object stood in a session that gave it back: it may be put back there. */
+struct pb_place {
+	const struct panbind_session *session;
+	uint64_t order;
+};
+
 struct panbind_bo {
+	struct pb_place place;
 	atomic_uint refs;
 	struct panbind_device *device;
 	struct panbind_bo *next, *prev;
@@ -162,6 +169,7 @@ struct pb_region {
 };
 
 struct panbind_vm {
+	struct pb_place place;
 	struct panbind_device *device;
 	uint32_t id;
 	uint64_t va_range;

@@ -79,6 +79,8 @@ struct pb_entry *pb_entry_find(struct panbind_session *session, const char *name
 int pb_object_reserve(struct panbind_session *session, enum pb_kind kind);
 /** Give the object its name; cannot fail after pb_object_reserve(). Keeps object->order when it has one. */
 void pb_object_attach(struct panbind_session *session, struct pb_object *object);
+/** The order that an object had before it was taken out of this session, or 0. */
+uint64_t pb_object_old_order(const struct panbind_session *session, enum pb_kind kind, const struct pb_place *place);
 /** Take the name away; the object lives on, and may be attached again. */
 void pb_object_detach(struct panbind_session *session, struct pb_object *object);
 /** Release what the object holds, and the object. It must be detached. */

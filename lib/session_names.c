@@ -143,6 +143,15 @@ static size_t find_place(const struct pb_objects *objects, uint64_t order)
 	return low;
 }
 
+uint64_t pb_object_old_order(const struct panbind_session *session, enum pb_kind kind, const struct pb_place *place)
+{
+	const struct pb_objects *objects = &session->objects[kind];
+	size_t at = find_place(objects, place->order);
+	bool taken = at < objects->count && objects->items[at]->order == place->order;
+
+	return place->session == session && place->order <= session->next_order && !taken ? place->order : 0;
+}
+
 void pb_object_attach(struct panbind_session *session, struct pb_object *object)
 {
 	struct pb_objects *objects = &session->objects[object->kind];

@@ -60,6 +60,7 @@ int panbind_session_add_vm(struct panbind_session *session, const char *name, st
 	if (r < 0)
 		return r;
 	object->vm = vm;
+	object->order = pb_object_old_order(session, PB_KIND_VM, &vm->place);
 	pb_object_attach(session, object);
 	return 0;
 }
@@ -78,32 +79,44 @@ int panbind_session_add_bo(struct panbind_session *session, const char *name, st
 		return -ENOMEM;
 	}
 	object->bo = bo;
+	object->order = pb_object_old_order(session, PB_KIND_BO, &bo->place);
 	object->exclusive = exclusive;
 	pb_object_attach(session, object);
 	return 0;
 }
 
-/* Detach the object of that name, or NULL. */
-static struct pb_object *take(struct panbind_session *session, enum pb_kind kind, const char *name)
+/* Detach the object of that name, or NULL. @ret_place: where it stood, so that it can be put back there. */
+static struct pb_object *take(struct panbind_session *session, enum pb_kind kind, const char *name,
+			      struct pb_place *ret_place)
 {
 	struct pb_entry *entry = pb_entry_find(session, name);
 	struct pb_object *object = entry ? entry->objects[kind] : NULL;
 
-	if (object)
-		pb_object_detach(session, object);
+	if (!object)
+		return NULL;
+	pb_object_detach(session, object);
+	*ret_place = (struct pb_place){.session = session, .order = object->order};
 	return object;
 }
 
 struct panbind_vm *panbind_session_take_vm(struct panbind_session *session, const char *name)
 {
-	pb_cleanup(pb_objectp_free) struct pb_object *object = take(session, PB_KIND_VM, name);
+	struct pb_place place;
+	pb_cleanup(pb_objectp_free) struct pb_object *object = take(session, PB_KIND_VM, name, &place);
 
-	return object ? pb_take_ptr(object->vm) : NULL;
+	if (!object)
+		return NULL;
+	object->vm->place = place;
+	return pb_take_ptr(object->vm);
 }
 
 struct panbind_bo *panbind_session_take_bo(struct panbind_session *session, const char *name)
 {
-	pb_cleanup(pb_objectp_free) struct pb_object *object = take(session, PB_KIND_BO, name);
+	struct pb_place place;
+	pb_cleanup(pb_objectp_free) struct pb_object *object = take(session, PB_KIND_BO, name, &place);
 
-	return object ? pb_take_ptr(object->bo) : NULL;
+	if (!object)
+		return NULL;
+	object->bo->place = place;
+	return pb_take_ptr(object->bo);
 }

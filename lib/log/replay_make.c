@@ -324,7 +324,7 @@ static int adopt_kind(struct pb_replay *r, enum pb_object_kind kind)
 
 int pb_replay_adopt(struct pb_replay *r)
 {
-	int err = r->options.adopt_bo ? adopt_kind(r, PB_OBJECT_BO) : 0;
+	int err = r->options.adopt_vm ? adopt_kind(r, PB_OBJECT_VM) : 0;
 
-	return err == 0 && r->options.adopt_vm ? adopt_kind(r, PB_OBJECT_VM) : err;
+	return err == 0 && r->options.adopt_bo ? adopt_kind(r, PB_OBJECT_BO) : err;
 }

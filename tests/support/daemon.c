@@ -127,6 +127,8 @@ void daemon_kill(struct daemon *daemon)
 {
 	int status;
 
+	if (daemon->pid <= 0)
+		return;
 	kill(daemon->pid, SIGKILL);
 	waitpid(daemon->pid, &status, 0);
 	daemon->pid = -1;
