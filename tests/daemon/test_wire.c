@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "daemon.h"
+#include "seed.h"
 
 static struct daemon served; /* one for all tests of this file: it must survive each */
 
@@ -581,14 +582,11 @@ static void test_ids_come_back_as_they_were(void **state)
 
 /* ---- Random bytes ---- */
 
-static uint64_t random_state;
+static struct test_random randomness;
 
 static uint32_t random_below(uint32_t n)
 {
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return (uint32_t)(random_state >> 11) % n;
+	return (uint32_t)test_random_below(&randomness, n);
 }
 
 /** A valid line with some bytes changed, taken out or put in. */
@@ -623,11 +621,9 @@ static void test_mutated_lines_never_end_the_daemon(void **state)
 		"{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"script.run\",\"params\":{\"text\":\"echo "
 		"$X\",\"defines\":{\"X\":\"1\"}}}\n",
 	};
-	const char *seed = getenv("PANBIND_SEED");
-	int rounds = getenv("PANBIND_NIGHTLY") ? 20000 : 400;
+	int rounds = (int)test_rounds(400, 20000);
 
-	random_state = seed ? strtoull(seed, NULL, 0) : 0x9e3779b97f4a7c15u ^ (uint64_t)getpid();
-	print_message("# seed 0x%llx\n", (unsigned long long)random_state);
+	randomness = test_random_start("wire");
 	for (int i = 0; i < rounds; i++) {
 		const char *line = good[random_below(4)];
 		char bytes[512];
