@@ -12,7 +12,7 @@
 #include "log.h"
 
 struct panbind_log_import {
-	struct panbind_log log; /* no thread, no lock file: what pb_item_create() needs of one */
+	struct panbind_log log; /* no thread, no lock file: what pb_item_resolve() needs of one */
 	char *part;		/* the name while it is unfinished */
 	sqlite3_stmt *mapping, *region, *object;
 	bool has_entries;
@@ -274,9 +274,14 @@ int panbind_log_import_entry(struct panbind_log_import *import, const struct pan
 	if (entry->seq != log->next_seq)
 		return pb_log_error(reterr, -EINVAL, "entry %llu, where %llu should come",
 				    (unsigned long long)entry->seq, (unsigned long long)log->next_seq);
-	err = pb_item_create(log, entry, entry->durability, &item, reterr);
+	err = pb_item_create(entry, entry->durability, &item, reterr);
 	if (err < 0)
 		return err;
+	err = pb_item_resolve(log, entry, item, reterr);
+	if (err < 0) {
+		pb_item_free(item);
+		return err;
+	}
 	import->has_entries = true;
 	err = pb_writer_insert(&log->sql, item);
 	pb_item_free(item);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Items: an entry as it waits in the queue. Everything that can be wrong with an entry is found here, under the log's
- * lock, before it is queued; a group of items can then fail only because of the disk.
+ * Items: an entry as it waits in the queue. Everything that can be wrong with an entry is found here before it is
+ * queued; a group of items can then fail only because of the disk. What needs no name is done before the log's lock is
+ * taken.
  *
  * The log's objects are kept as they are after everything that is queued, so that an entry may name an object whose
  * creation is queued just before it. When a group fails, all that is queued fails, and the objects go back.
@@ -189,7 +190,8 @@ static int resolve_op(struct build *b, uint32_t index)
 				  .flags = op->flags,
 				  .va = op->va,
 				  .size = op->size,
-				  .bo_offset = op->bo_offset};
+				  .bo_offset = op->bo_offset,
+				  .syncs = row->syncs};
 	if (applied != PANBIND_LOG_UNCLEAR && index < applied && pb_op_effect(row->type) != PB_EFFECT_NOTHING)
 		return resolve_applied_op(b, op, row);
 	err = name_or_ghost(b, PB_OBJECT_VM, op->vm, &row->vm);
@@ -318,36 +320,44 @@ static int resolve(struct build *b)
 {
 	int err = resolve_object(b);
 
-	for (uint32_t i = 0; i < b->entry->op_count && err == 0; i++) {
+	for (uint32_t i = 0; i < b->entry->op_count && err == 0; i++)
 		err = resolve_op(b, i);
-		b->item->ops[i].syncs = err == 0 ? keep(b, b->entry->ops[i].syncs) : NULL;
-	}
 	return err < 0 ? err : note_lost(b);
 }
 
-int pb_item_create(struct panbind_log *log, const struct panbind_log_entry *entry,
-		   enum panbind_log_durability durability, struct pb_item **ret_item, struct panbind_error *reterr)
+int pb_item_create(const struct panbind_log_entry *entry, enum panbind_log_durability durability,
+		   struct pb_item **ret_item, struct panbind_error *reterr)
 {
-	struct build b = {.log = log, .entry = entry, .seq = log->next_seq, .reterr = reterr};
+	struct build b = {.entry = entry};
 	int err = check_entry(entry, durability, reterr);
 
 	if (err < 0)
 		return err;
 	if (allocate(&b) < 0)
 		return pb_log_error(reterr, -ENOMEM, "no memory for an entry");
-	b.item->entry.seq = b.seq;
 	b.item->entry.durability = durability;
 	b.item->entry.applied = applied_ops(entry);
-	if (b.item->entry.time_ns == 0)
-		b.item->entry.time_ns = pb_log_now_ns(CLOCK_REALTIME);
+	for (size_t i = 0; i < entry->op_count; i++)
+		b.item->ops[i].syncs = keep(&b, entry->ops[i].syncs);
+	*ret_item = b.item;
+	return 0;
+}
+
+int pb_item_resolve(struct panbind_log *log, const struct panbind_log_entry *entry, struct pb_item *item,
+		    struct panbind_error *reterr)
+{
+	struct build b = {.log = log, .entry = entry, .seq = log->next_seq, .item = item, .reterr = reterr};
+	int err;
+
+	item->entry.seq = b.seq;
+	if (item->entry.time_ns == 0)
+		item->entry.time_ns = pb_log_now_ns(CLOCK_REALTIME);
 	err = resolve(&b);
 	if (err < 0) {
-		pb_item_free(b.item);
 		pb_item_forget_after(log, b.seq - 1);
 		return err == -ENOMEM ? pb_log_error(reterr, err, "no memory for an entry") : err;
 	}
 	apply(&b);
-	*ret_item = b.item;
 	return 0;
 }
 

@@ -210,11 +210,9 @@ static void enqueue(struct panbind_log *log, struct pb_item *item)
 		item->same_bucket = *bucket;
 		*bucket = item;
 	}
-	pthread_cond_signal(&log->wake);
 }
 
-static int append_locked(struct panbind_log *log, const struct panbind_log_entry *entry,
-			 enum panbind_log_durability durability, struct pb_item **ret_item,
+static int append_locked(struct panbind_log *log, const struct panbind_log_entry *entry, struct pb_item *item,
 			 struct panbind_error *reterr)
 {
 	int err = wait_for_room(log);
@@ -224,7 +222,11 @@ static int append_locked(struct panbind_log *log, const struct panbind_log_entry
 	if (log->next_seq >= PB_LOG_MAX_SEQ)
 		return pb_log_error(reterr, -ENOSPC, "no sequence numbers are left");
 	err = pb_txn_check(log, entry->txn_id, reterr);
-	return err < 0 ? err : pb_item_create(log, entry, durability, ret_item, reterr);
+	if (err == 0)
+		err = pb_item_resolve(log, entry, item, reterr);
+	if (err == 0)
+		enqueue(log, item);
+	return err;
 }
 
 int panbind_log_append(struct panbind_log *log, const struct panbind_log_entry *entry,
@@ -232,21 +234,29 @@ int panbind_log_append(struct panbind_log *log, const struct panbind_log_entry *
 		       struct panbind_error *reterr)
 {
 	struct pb_item *item;
+	uint64_t seq;
 	int err;
 
 	if (log->read_only)
 		return pb_log_error(reterr, -EROFS, "the log is open for reading only");
+	err = pb_item_create(entry, durability, &item, reterr);
+	if (err < 0)
+		return err;
+	item->done = done;
+	item->data = data;
 	pthread_mutex_lock(&log->lock);
-	err = append_locked(log, entry, durability, &item, reterr);
-	if (err == 0) {
-		item->done = done;
-		item->data = data;
-		if (ret_seq)
-			*ret_seq = item->entry.seq;
-		enqueue(log, item);
-	}
+	err = append_locked(log, entry, item, reterr);
+	seq = log->next_seq - 1;
 	pthread_mutex_unlock(&log->lock);
-	return err;
+	if (err < 0) {
+		pb_item_free(item);
+		return err;
+	}
+	/* Unlocked, so that the writer does not wake up only to wait for the lock. */
+	pthread_cond_signal(&log->wake);
+	if (ret_seq)
+		*ret_seq = seq;
+	return 0;
 }
 
 /** Somebody who waits for one answer. */

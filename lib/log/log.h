@@ -386,9 +386,12 @@ struct panbind_log {
 	struct pb_compactor compactor;
 };
 
-/** Refuse nonsense, resolve names, make the item for log->next_seq. The log's lock is held. */
-int pb_item_create(struct panbind_log *log, const struct panbind_log_entry *entry,
-		   enum panbind_log_durability durability, struct pb_item **ret_item, struct panbind_error *reterr);
+/** Refuse nonsense, copy. No lock is needed. */
+int pb_item_create(const struct panbind_log_entry *entry, enum panbind_log_durability durability,
+		   struct pb_item **ret_item, struct panbind_error *reterr);
+/** Resolve names, make it the item for log->next_seq, and the objects what they are after it. The lock is held. */
+int pb_item_resolve(struct panbind_log *log, const struct panbind_log_entry *entry, struct pb_item *item,
+		    struct panbind_error *reterr);
 void pb_item_free(struct pb_item *item);
 /** Make the log's objects what they were after entry @seq, when all that came later has failed. */
 void pb_item_forget_after(struct panbind_log *log, uint64_t seq);
