@@ -35,8 +35,9 @@ static int show_entry(struct panbind_log_reader *r, int64_t op_id, struct panbin
 	const struct pb_row *row;
 	int err = pb_scan_start(r->scan, PB_OP_SEQ(op_id), PB_OP_SEQ(op_id));
 
-	if (err == 0)
-		err = pb_scan_next(r->scan, &row);
+	if (err < 0)
+		return err;
+	err = pb_scan_next(r->scan, &row);
 	if (err <= 0)
 		return err < 0 ? err : -ENOENT;
 	err = pb_reader_show(r, row, &entry);

@@ -75,7 +75,7 @@ static struct pb_fold_vm *add_vm(struct pb_fold *fold, int64_t id)
 
 	if (fold->count == fold->room) {
 		size_t room = fold->room ? fold->room * 2 : 8;
-		struct pb_fold_vm **vms = realloc(fold->vms, room * sizeof(*vms));
+		struct pb_fold_vm **vms = realloc(fold->vms, room * sizeof(struct pb_fold_vm *));
 
 		if (!vms)
 			return NULL;
@@ -88,7 +88,7 @@ static struct pb_fold_vm *add_vm(struct pb_fold *fold, int64_t id)
 		return NULL;
 	}
 	vm->id = id;
-	memmove(&fold->vms[place + 1], &fold->vms[place], (fold->count - place) * sizeof(*fold->vms));
+	memmove(&fold->vms[place + 1], &fold->vms[place], (fold->count - place) * sizeof(struct pb_fold_vm *));
 	fold->vms[place] = vm;
 	fold->count++;
 	return vm;
@@ -109,7 +109,7 @@ void pb_fold_drop_vm(struct pb_fold *fold, int64_t id)
 		return;
 	fold->last = NULL;
 	free_vm(fold->vms[place]);
-	memmove(&fold->vms[place], &fold->vms[place + 1], (fold->count - place - 1) * sizeof(*fold->vms));
+	memmove(&fold->vms[place], &fold->vms[place + 1], (fold->count - place - 1) * sizeof(struct pb_fold_vm *));
 	fold->count--;
 }
 

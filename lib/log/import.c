@@ -20,11 +20,9 @@ struct panbind_log_import {
 
 static char *name_with(const char *path, const char *suffix)
 {
-	char *name = malloc(strlen(path) + strlen(suffix) + 1);
+	char *name;
 
-	if (name)
-		strcat(strcpy(name, path), suffix);
-	return name;
+	return asprintf(&name, "%s%s", path, suffix) < 0 ? NULL : name;
 }
 
 static void free_import(struct panbind_log_import *import)
@@ -224,18 +222,18 @@ static int check_range(struct panbind_log_import *import, struct panbind_log_ref
 	return 0;
 }
 
-int panbind_log_import_mapping(struct panbind_log_import *import, struct panbind_log_ref ref,
+int panbind_log_import_mapping(struct panbind_log_import *import, struct panbind_log_ref vm,
 			       const struct panbind_log_mapping *mapping, struct panbind_error *reterr)
 {
-	const struct pb_object *vm, *bo = pb_objects_find(&import->log.objects, PB_OBJECT_BO, mapping->bo);
+	const struct pb_object *owner = NULL, *bo = pb_objects_find(&import->log.objects, PB_OBJECT_BO, mapping->bo);
 	sqlite3_stmt *stmt = import->mapping;
-	int err = check_range(import, ref, mapping->va, mapping->size, &vm, reterr);
+	int err = check_range(import, vm, mapping->va, mapping->size, &owner, reterr);
 
-	if (err < 0)
+	if (!owner)
 		return err;
 	if (mapping->bo.name && !bo)
 		return pb_log_error(reterr, -ENOENT, "no BO %s in the state", mapping->bo.name);
-	sqlite3_bind_int64(stmt, 1, vm->id);
+	sqlite3_bind_int64(stmt, 1, owner->id);
 	sqlite3_bind_int64(stmt, 2, (int64_t)mapping->va);
 	sqlite3_bind_int64(stmt, 3, (int64_t)mapping->size);
 	if (bo)
@@ -248,15 +246,15 @@ int panbind_log_import_mapping(struct panbind_log_import *import, struct panbind
 	return failed(import, pb_log_run(stmt), reterr);
 }
 
-int panbind_log_import_region(struct panbind_log_import *import, struct panbind_log_ref ref, uint64_t va, uint64_t size,
+int panbind_log_import_region(struct panbind_log_import *import, struct panbind_log_ref vm, uint64_t va, uint64_t size,
 			      struct panbind_error *reterr)
 {
-	const struct pb_object *vm;
-	int err = check_range(import, ref, va, size, &vm, reterr);
+	const struct pb_object *owner = NULL;
+	int err = check_range(import, vm, va, size, &owner, reterr);
 
-	if (err < 0)
+	if (!owner)
 		return err;
-	sqlite3_bind_int64(import->region, 1, vm->id);
+	sqlite3_bind_int64(import->region, 1, owner->id);
 	sqlite3_bind_int64(import->region, 2, (int64_t)va);
 	sqlite3_bind_int64(import->region, 3, (int64_t)size);
 	return failed(import, pb_log_run(import->region), reterr);

@@ -247,7 +247,7 @@ static int note_lost(struct build *b)
 	}
 	if (item->entry.kind != PANBIND_LOG_BIND || !pb_entry_unclear(&item->entry))
 		return 0;
-	item->lost_vms = malloc((item->entry.op_count + 1) * sizeof(*item->lost_vms));
+	item->lost_vms = calloc(item->entry.op_count + 1, sizeof(*item->lost_vms));
 	if (!item->lost_vms)
 		return -ENOMEM;
 	for (size_t i = 0; i < item->entry.op_count; i++)

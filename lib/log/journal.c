@@ -39,12 +39,11 @@ static int lock_is_taken(int fd, const char *path, struct panbind_error *reterr)
 
 static int take_lock(struct panbind_log *log, struct panbind_error *reterr)
 {
-	pb_autofree char *name = malloc(strlen(log->path) + 6);
+	pb_autofree char *name = NULL;
 	int fd;
 
-	if (!name)
+	if (asprintf(&name, "%s-lock", log->path) < 0)
 		return pb_log_error(reterr, -ENOMEM, "no memory to open a log");
-	sprintf(name, "%s-lock", log->path);
 	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
 	if (fd < 0)
 		return pb_log_error(reterr, -errno, "cannot open %s: %s", name, strerror(errno));

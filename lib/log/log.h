@@ -142,6 +142,7 @@ struct pb_row_op {
 	int64_t vm, bo; /* object ids; 0: none */
 	uint64_t va, size, bo_offset;
 	const char *syncs; /* borrowed from the scan */
+	size_t syncs_at;   /* within a scan: where syncs is kept, + 1 */
 };
 
 /** One entry of a scan; strings and ops are valid until the next step. */

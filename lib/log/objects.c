@@ -32,7 +32,7 @@ static struct pb_object **bucket_of(const struct pb_objects *objects, enum pb_ob
 
 static void rehash(struct pb_objects *objects)
 {
-	memset(objects->buckets, 0, objects->bucket_count * sizeof(*objects->buckets));
+	memset(objects->buckets, 0, objects->bucket_count * sizeof(struct pb_object *));
 	for (size_t i = 0; i < objects->count; i++) {
 		struct pb_object *object = objects->list[i], **bucket;
 
@@ -49,11 +49,11 @@ static int make_room(struct pb_objects *objects)
 
 	if (objects->count < objects->room)
 		return 0;
-	list = realloc(objects->list, room * sizeof(*list));
+	list = realloc(objects->list, room * sizeof(struct pb_object *));
 	if (!list)
 		return -ENOMEM;
 	objects->list = list;
-	buckets = calloc(room, sizeof(*buckets));
+	buckets = calloc(room, sizeof(struct pb_object *));
 	if (!buckets)
 		return -ENOMEM;
 	free(objects->buckets);
@@ -67,14 +67,15 @@ int pb_objects_add(struct pb_objects *objects, const struct pb_object *template,
 		   struct pb_object **ret_object)
 {
 	struct pb_object *object, **bucket;
+	size_t size = strlen(name) + 1;
 
 	if (make_room(objects) < 0)
 		return -ENOMEM;
-	object = malloc(sizeof(*object) + strlen(name) + 1);
+	object = malloc(sizeof(*object) + size);
 	if (!object)
 		return -ENOMEM;
 	*object = *template;
-	strcpy(object->name, name);
+	memcpy(object->name, name, size);
 	if (object->id == 0)
 		object->id = objects->next_id;
 	objects->next_id = object->id + 1;

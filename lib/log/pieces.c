@@ -114,7 +114,7 @@ static int insert_block(struct pb_pieces *pieces, size_t at_block, struct block 
 
 	if (pieces->block_count == pieces->room) {
 		size_t room = pieces->room ? pieces->room * 2 : 8;
-		struct block **blocks = realloc(pieces->blocks, room * sizeof(*blocks));
+		struct block **blocks = realloc(pieces->blocks, room * sizeof(struct block *));
 		uint64_t *firsts;
 
 		if (!blocks)
@@ -126,7 +126,7 @@ static int insert_block(struct pb_pieces *pieces, size_t at_block, struct block 
 		pieces->firsts = firsts;
 		pieces->room = room;
 	}
-	memmove(&pieces->blocks[at_block + 1], &pieces->blocks[at_block], after * sizeof(*pieces->blocks));
+	memmove(&pieces->blocks[at_block + 1], &pieces->blocks[at_block], after * sizeof(struct block *));
 	memmove(&pieces->firsts[at_block + 1], &pieces->firsts[at_block], after * sizeof(*pieces->firsts));
 	pieces->blocks[at_block] = block;
 	pieces->firsts[at_block] = block->count ? block->piece[0].va : 0;
@@ -137,7 +137,7 @@ static int insert_block(struct pb_pieces *pieces, size_t at_block, struct block 
 /* A full block becomes two. One that is full from appending stays full, so that rising addresses fill blocks wholly. */
 static int split(struct pb_pieces *pieces, struct place *place)
 {
-	struct block *left = pieces->blocks[place->block], *right = malloc(sizeof(*right));
+	struct block *left = pieces->blocks[place->block], *right = calloc(1, sizeof(*right));
 	bool appending = place->index == left->count && place->block + 1 == pieces->block_count;
 	uint32_t keep = appending ? left->count : left->count / 2;
 
@@ -161,10 +161,9 @@ static int insert(struct pb_pieces *pieces, struct place place, const struct pb_
 	struct block *block;
 
 	if (pieces->block_count == 0) {
-		block = malloc(sizeof(*block));
+		block = calloc(1, sizeof(*block));
 		if (!block)
 			return -ENOMEM;
-		block->count = 0;
 		if (insert_block(pieces, 0, block) < 0) {
 			free(block);
 			return -ENOMEM;
@@ -192,7 +191,7 @@ static void remove_blocks(struct pb_pieces *pieces, size_t from, size_t count)
 		pieces->count -= pieces->blocks[i]->count;
 		free(pieces->blocks[i]);
 	}
-	memmove(&pieces->blocks[from], &pieces->blocks[from + count], after * sizeof(*pieces->blocks));
+	memmove(&pieces->blocks[from], &pieces->blocks[from + count], after * sizeof(struct block *));
 	memmove(&pieces->firsts[from], &pieces->firsts[from + count], after * sizeof(*pieces->firsts));
 	pieces->block_count -= count;
 }

@@ -170,10 +170,10 @@ void pb_scan_op_columns(sqlite3_stmt *stmt, bool lean, struct pb_row_op *ret_op)
 	};
 }
 
-/* Keep a text for as long as the entry: as an offset + 1 first, since the block may move. */
-static int keep_text(struct pb_scan *scan, const char **inout_text)
+/* Keep the op's text for as long as the entry: as a place first, since the block may move. */
+static int keep_syncs(struct pb_scan *scan, struct pb_row_op *op)
 {
-	size_t size = strlen(*inout_text) + 1;
+	size_t size = strlen(op->syncs) + 1;
 
 	if (scan->text_size + size > scan->text_room) {
 		size_t room = (scan->text_size + size) * 2;
@@ -184,8 +184,8 @@ static int keep_text(struct pb_scan *scan, const char **inout_text)
 		scan->texts = texts;
 		scan->text_room = room;
 	}
-	memcpy(scan->texts + scan->text_size, *inout_text, size);
-	*inout_text = (const char *)(uintptr_t)(scan->text_size + 1);
+	memcpy(scan->texts + scan->text_size, op->syncs, size);
+	op->syncs_at = scan->text_size + 1;
 	scan->text_size += size;
 	return 0;
 }
@@ -205,7 +205,7 @@ static int add_op(struct pb_scan *scan)
 	}
 	op = &scan->found[scan->row.op_count++];
 	pb_scan_op_columns(scan->ops, scan->lean, op);
-	return op->syncs ? keep_text(scan, &op->syncs) : 0;
+	return op->syncs ? keep_syncs(scan, op) : 0;
 }
 
 static int collect_ops(struct pb_scan *scan)
@@ -222,8 +222,8 @@ static int collect_ops(struct pb_scan *scan)
 			err = step_ops(scan);
 	}
 	for (size_t i = 0; i < scan->row.op_count && scan->text_size; i++)
-		if (scan->found[i].syncs)
-			scan->found[i].syncs = scan->texts + (uintptr_t)scan->found[i].syncs - 1;
+		if (scan->found[i].syncs_at)
+			scan->found[i].syncs = scan->texts + scan->found[i].syncs_at - 1;
 	scan->row.ops = scan->found;
 	return err;
 }

@@ -158,25 +158,24 @@ static int open_for_reading(const char *name, int flags, sqlite3 **ret_db, bool 
 /* A log at rest on a medium that cannot be written: SQLite wants to be told that nobody else will. */
 static int open_at_rest(const char *path, sqlite3 **ret_db, bool *ret_empty, struct panbind_error *reterr)
 {
-	pb_autofree char *uri = malloc(strlen(path) * 3 + 32), *wal = malloc(strlen(path) + 5);
+	pb_autofree char *uri = malloc(strlen(path) * 3 + 32), *wal = NULL;
 	char *end;
 
-	if (!uri || !wal)
+	if (!uri || asprintf(&wal, "%s-wal", path) < 0)
 		return -ENOMEM;
-	sprintf(wal, "%s-wal", path);
 	if (access(wal, F_OK) == 0)
 		return -EBUSY;
 	end = uri + sprintf(uri, "file:");
 	for (const char *p = path; *p; p++)
 		end += strchr("%?#", *p) ? sprintf(end, "%%%02X", *p) : sprintf(end, "%c", *p);
-	strcpy(end, "?immutable=1");
+	sprintf(end, "?immutable=1");
 	return open_for_reading(uri, SQLITE_OPEN_URI, ret_db, ret_empty, path, reterr);
 }
 
 int pb_schema_connect_reader(const char *path, sqlite3 **ret_db, struct panbind_error *reterr)
 {
-	sqlite3 *db;
-	bool empty;
+	sqlite3 *db = NULL;
+	bool empty = false;
 	int err;
 
 	if (access(path, R_OK) < 0)

@@ -142,7 +142,7 @@ static int check_seq(sqlite3 *db, uint64_t seq, uint64_t *ret_seq, struct panbin
 
 static int build(sqlite3 *db, struct panbind_log_state *state, struct panbind_log_ref vm, struct panbind_error *reterr)
 {
-	struct pb_snapshot_place place;
+	struct pb_snapshot_place place = {0};
 	int err = pb_objects_load(&state->objects, db, 0);
 
 	if (err == 0)

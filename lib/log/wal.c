@@ -56,12 +56,11 @@ int pb_wal_warm(sqlite3 *db)
 
 uint64_t pb_wal_bytes(const char *path)
 {
-	pb_autofree char *name = malloc(strlen(path) + 5);
+	pb_autofree char *name = NULL;
 	struct stat st;
 
-	if (!name)
+	if (asprintf(&name, "%s-wal", path) < 0)
 		return 0;
-	sprintf(name, "%s-wal", path);
 	return stat(name, &st) < 0 ? 0 : (uint64_t)st.st_size;
 }
 
