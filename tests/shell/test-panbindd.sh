@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# panbindd(8) tells the truth: its examples run, its configuration file is taken, it knows every option. And the units are
+# right.
+set -u
+# shellcheck source=tests/shell/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+page=$SOURCE/man/panbindd.8
+panbindd=$BUILD/daemon/panbindd
+mkdir "$TMP/bin" "$TMP/work"
+ln -s "$panbindd" "$TMP/bin/panbindd"
+PATH=$TMP/bin:$PATH
+cd "$TMP/work" || exit 1
+
+for each in panbindd.8 panbind-rpc.7; do
+	man --warnings -E UTF-8 -l -Tutf8 -Z "$SOURCE/man/$each" >/dev/null 2>"$TMP/man.err"
+	is "$each is right roff" "$(cat "$TMP/man.err")" ""
+done
+
+# Each example as a person would type it; one that ends in & is a daemon, which is up when its socket is there.
+MANWIDTH=200 man -E UTF-8 -l "$page" 2>/dev/null | col -bx >"$TMP/page.txt"
+sed -nE 's/^ +\$ //p' "$TMP/page.txt" >"$TMP/examples"
+ok "there are examples" test "$(wc -l <"$TMP/examples")" -ge 4
+started() {
+	local socket=$1 pid=$2 i
+	for ((i = 0; i < 2000; i++)); do
+		[ -S "$socket" ] && return 0
+		kill -0 "$pid" 2>/dev/null || return 1
+		sleep 0.01
+	done
+	return 1
+}
+while read -r example; do
+	case $example in
+	*'&')
+		rm -f socket two
+		case $example in *'/two &') socket=two ;; *) socket=socket ;; esac
+		eval "${example%&} 2>said & pid=\$!"
+		ok "example: $example" started "$socket" "$pid"
+		kill -TERM "$pid"
+		ok "and it ends as asked" wait "$pid"
+		;;
+	*) status "example: $example" 0 bash -c "$example" ;;
+	esac
+done <"$TMP/examples"
+is "the log is where the example says" "$(ls log.db old.db new.db)" "$(printf 'log.db\nnew.db\nold.db')"
+
+# The configuration, with its paths moved here.
+sed -n '/example begins: config/,/example ends/p' "$page" | sed -e '/^\./d' -e 's/\\-/-/g' \
+	-e "s|/tmp/panbind-example|$TMP/work|" >config
+ok "the page has a configuration" grep -q '^device = ' config
+panbindd --config=config 2>said &
+pid=$!
+rm -f socket
+ok "and it is taken" started socket "$pid"
+kill -TERM "$pid"
+wait "$pid"
+echo 'max-ops = lots' >>config
+status "a wrong one is refused" 2 panbindd --config=config
+ok "with the line" grep -q "line $(wc -l <config)" "$TMP/err"
+
+panbindd --help >"$TMP/help"
+for option in $(grep -oE -- '--[a-z-]+' "$TMP/help" | sort -u); do
+	case $option in --help | --usage | --version) continue ;; esac
+	ok "the page has $option" grep -qF -- "$option" "$TMP/page.txt"
+done
+for option in $(sed -n '/^OPTIONS/,/^ROLES/p' "$TMP/page.txt" | grep -oE -- '--[a-z-]+' | sort -u); do
+	ok "--help has the page's $option" grep -qF -- "$option" "$TMP/help"
+done
+
+if command -v systemd-analyze >/dev/null; then
+	mkdir units
+	cp "$SOURCE/packaging/systemd/panbindd.socket" units
+	sed "s|^ExecStart=[^ ]*|ExecStart=$panbindd|" "$BUILD/packaging/panbindd.service" >units/panbindd.service
+	SYSTEMD_UNIT_PATH=$PWD/units: systemd-analyze verify --man=no ./units/panbindd.service ./units/panbindd.socket >verify 2>&1
+	is "systemd takes the units" "$(grep -i panbindd verify | grep -v 'not-found\|masked')" ""
+	level=$(systemd-analyze security --offline=yes ./units/panbindd.service 2>/dev/null | sed -nE 's/.*exposure level[^0-9]*([0-9]+)\.[0-9].*/\1/p')
+	ok "and calls them well hardened (${level:-?})" test "${level:-9}" -le 1
+fi
+done_testing
