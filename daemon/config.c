@@ -80,24 +80,39 @@ static int set_flag(bool *flag, const char *value, char *ret_why)
 	return 0;
 }
 
-static int set_size(uint64_t *size, const char *value, uint64_t least, uint64_t most, char *ret_why)
+/** A decimal number, and perhaps one of K, M, G, T behind it. */
+static int parse_size(const char *text, uint64_t *ret_size)
 {
 	static const char suffixes[] = "KMGT";
-	char *end;
-	const char *suffix;
 	unsigned long long number;
+	const char *suffix;
+	char *end = NULL;
 
+	if (!isdigit((unsigned char)*text))
+		return -EINVAL;
 	errno = 0;
-	number = isdigit((unsigned char)*value) ? strtoull(value, &end, 10) : (errno = EINVAL, 0);
-	if (errno == 0 && *end && (suffix = strchr(suffixes, *end)) && !end[1]) {
+	number = strtoull(text, &end, 10);
+	if (errno)
+		return -errno;
+	if (*end && (suffix = strchr(suffixes, *end))) {
 		unsigned int shift = 10 * (unsigned int)(suffix - suffixes + 1);
 
 		if (number > UINT64_MAX >> shift)
-			errno = ERANGE;
+			return -ERANGE;
 		number <<= shift;
 		end++;
 	}
-	if (errno || *end || number < least || number > most) {
+	if (*end)
+		return -EINVAL;
+	*ret_size = number;
+	return 0;
+}
+
+static int set_size(uint64_t *size, const char *value, uint64_t least, uint64_t most, char *ret_why)
+{
+	uint64_t number = 0;
+
+	if (parse_size(value, &number) < 0 || number < least || number > most) {
 		snprintf(ret_why, WHY_SIZE, "must be a number from %llu to %llu", (unsigned long long)least,
 			 (unsigned long long)most);
 		return -EINVAL;

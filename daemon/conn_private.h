@@ -30,7 +30,7 @@ void conn_forget_input(struct conn *conn);
 /* ---- conn_call.c ---- */
 
 /** Decode a line and start its calls. */
-void conn_take_line(struct conn *conn, const char *line, size_t size);
+void conn_take_line(struct conn *conn, const char *text, size_t size);
 /** Answer what no call can be made of, and take no more. */
 void conn_refuse(struct conn *conn, int code, int err, const char *message);
 

@@ -134,7 +134,7 @@ int engine_bo_create(struct engine *engine, struct request *request)
 {
 	uint64_t generation = next_generation(engine, OBJECT_BO, request->call.name), began = now_ns();
 	struct panbind_log_entry entry;
-	struct panbind_bo *bo;
+	struct panbind_bo *bo = NULL;
 	struct unit *unit;
 	int r = create_bo(engine, request, &bo);
 

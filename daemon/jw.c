@@ -74,7 +74,8 @@ static size_t utf8_size(const unsigned char *text, size_t left)
 	return point >= least[size] && point <= 0x10ffff && (point < 0xd800 || point > 0xdfff) ? size : 0;
 }
 
-static void escape_control(struct jw *jw, unsigned char c)
+/** A control character, a quote, or a byte that is not UTF-8. */
+static void escape(struct jw *jw, unsigned char c)
 {
 	char escaped[8];
 
@@ -92,7 +93,7 @@ static void escape_control(struct jw *jw, unsigned char c)
 		jw_bytes(jw, "\\\\", 2);
 		break;
 	default:
-		snprintf(escaped, sizeof(escaped), "\\u%04x", c);
+		snprintf(escaped, sizeof(escaped), "\\u%04x", c < 0x80 ? c : 0xfffdu);
 		jw_bytes(jw, escaped, 6);
 	}
 }
@@ -114,15 +115,12 @@ static void quoted(struct jw *jw, const char *text, size_t size)
 	jw_bytes(jw, "\"", 1);
 	while (size > 0) {
 		n = plain_run(at, size);
+		if (n == 0)
+			n = utf8_size(at, size);
 		if (n > 0) {
 			jw_bytes(jw, (const char *)at, n);
-		} else if (*at < 0x80) {
-			escape_control(jw, *at);
-			n = 1;
-		} else if ((n = utf8_size(at, size)) > 0) {
-			jw_bytes(jw, (const char *)at, n);
 		} else {
-			jw_bytes(jw, "\\ufffd", 6);
+			escape(jw, *at);
 			n = 1;
 		}
 		at += n;

@@ -19,10 +19,10 @@ struct rpc_line {
 };
 
 /**
- * Decode @line (without its newline). Whatever it is, there is at least one request or the line was blank. -ENOMEM is
- * the only failure.
+ * Decode the line @text (without its newline). Whatever it is, there is at least one request or the line was blank.
+ * -ENOMEM is the only failure.
  */
-int rpc_decode(const char *line, size_t size, enum role role, const struct limits *limits, struct rpc_line *ret_line);
+int rpc_decode(const char *text, size_t size, enum role role, const struct limits *limits, struct rpc_line *ret_line);
 
 /** Free requests that were not started. */
 void rpc_line_free(struct rpc_line *line);
