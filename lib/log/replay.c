@@ -107,7 +107,7 @@ static int repeat_entries(struct pb_replay *r)
 		return err;
 	err = walk(r, scan);
 	pb_scan_close(scan);
-	return err;
+	return err < 0 ? err : pb_replay_settle(r);
 }
 
 /* The VM of the name that is alive at the end, or else the last that was. */
@@ -164,6 +164,8 @@ static int prepare(struct pb_replay *r, struct panbind_error *reterr)
 	err = pb_snapshot_load(r->db, &r->place, &r->objects, &r->fold);
 	if (err == 0)
 		err = panbind_batch_create(&r->batch);
+	if (err == 0)
+		err = panbind_batch_create(&r->single);
 	return err < 0 ? pb_log_error(reterr, err, "cannot read the log: %s", panbind_errno_name(err)) : 0;
 }
 
@@ -205,7 +207,8 @@ int panbind_log_replay(struct panbind_log *log, struct panbind_device *device,
 	err = replay(&r, reterr);
 	pb_replay_destroy_all(&r);
 	panbind_batch_destroy(r.batch);
-	free(r.batch_index);
+	panbind_batch_destroy(r.single);
+	free(r.origins);
 	pb_fold_free(&r.fold);
 	pb_objects_free(&r.objects);
 	sqlite3_close(r.db);

@@ -10,6 +10,12 @@
 
 #include "log.h"
 
+/** Where an op of the batch comes from. */
+struct pb_batch_origin {
+	uint64_t seq;
+	uint32_t index;
+};
+
 struct pb_replay {
 	struct panbind_device *device;
 	struct panbind_log_replay_options options;
@@ -20,9 +26,11 @@ struct pb_replay {
 	struct pb_snapshot_place place;
 	uint64_t until_seq;
 	int64_t only; /* VM, or 0 */
-	struct panbind_batch *batch;
-	uint32_t *batch_index; /* op of the entry for each op of the batch */
-	size_t batch_room;
+	struct panbind_batch *batch, *single;
+	struct pb_batch_origin *origins; /* of each op of the batch */
+	size_t origin_room;
+	int64_t batch_vm;    /* of the batch, while it holds something */
+	uint64_t failed_seq; /* the entry that failed last: the rest of it is left out */
 	int64_t next_progress_ns;
 };
 
@@ -41,15 +49,14 @@ void pb_replay_destroy_all(struct pb_replay *replay);
 
 /* ---- replay_bind.c ---- */
 
-/** Repeat the ops of an entry from @first_op on. */
+/** Repeat the ops of an entry from @first_op on. What was applied may wait in the batch: see pb_replay_settle(). */
 int pb_replay_bind(struct pb_replay *replay, const struct pb_row *row, uint32_t first_op);
-/** Add an op to the batch. */
-int pb_replay_add_op(struct pb_replay *replay, const struct pb_row_op *op, struct panbind_bo *bo,
+/** Add an op of entry @seq to the batch, which holds ops of one VM. */
+int pb_replay_add_op(struct pb_replay *replay, uint64_t seq, const struct pb_row_op *op, struct panbind_bo *bo,
 		     struct panbind_error *reterr);
-/** Bind what the batch holds and empty it. */
-int pb_replay_flush(struct pb_replay *replay, struct panbind_vm *vm, struct panbind_error *reterr);
-int pb_replay_sparse_op(struct panbind_vm *vm, const struct pb_row_op *op, struct panbind_bo *bo,
-			struct panbind_error *reterr);
+/** Bind what waits in the batch, tell what fails. */
+int pb_replay_settle(struct pb_replay *replay);
+
 /** Memory that ran out here ends the replay; memory that ran out in the driver is an end like another. */
 static inline bool pb_ran_out_here(int err, const struct panbind_error *error)
 {
@@ -63,8 +70,8 @@ static inline bool pb_is_sparse_op(uint8_t type)
 
 /* ---- replay_compare.c ---- */
 
-/** Tell of an end that is not the recorded one. */
-void pb_replay_tell_result(struct pb_replay *replay, const struct pb_row *row, int64_t vm,
+/** Tell of an end of entry @seq that is not the recorded one. */
+void pb_replay_tell_result(struct pb_replay *replay, uint64_t seq, int64_t vm, const struct panbind_error *recorded,
 			   const struct panbind_error *got);
 void pb_replay_tell_object(struct pb_replay *replay, uint64_t seq, const struct pb_object *object,
 			   const struct panbind_error *got);

@@ -1,65 +1,67 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Repeating a bind. Ops of one VM that follow each other go as one batch; operations on sparse regions go alone, since
- * the library has a call of its own for each.
+ * Repeating binds.
  *
  * What was applied is bound without a transaction around it: it succeeded as a whole once, and if it does not now, that
- * is a difference to be told, not to be hidden by an undo. What had failed runs in a transaction that is rolled back
- * whatever comes of it, so that it leaves no trace, as it did not then.
+ * is a difference to be told, not to be hidden by an undo. A log of many small binds would be many small ioctls, so
+ * that ops of one VM wait in a batch, across entries, until something else has to happen; when the batch fails, its
+ * entries are bound one by one from there, so that each gets its own end. Operations on sparse regions go alone, since
+ * the library has a call of its own for each.
+ *
+ * What had failed runs in a transaction that is rolled back whatever comes of it, so that it leaves no trace, as it did
+ * not then.
  */
 #include <errno.h>
 
 #include "replay.h"
 
-int pb_replay_add_op(struct pb_replay *r, const struct pb_row_op *op, struct panbind_bo *bo,
-		     struct panbind_error *reterr)
+#define MOST_WAITING 256 /* ops in the batch */
+
+static int note_origin(struct pb_replay *r, uint64_t seq, uint32_t index)
 {
 	size_t count = panbind_batch_count(r->batch);
 
-	if (count == r->batch_room) {
-		size_t room = count ? count * 2 : 256;
-		uint32_t *index = realloc(r->batch_index, room * sizeof(*index));
+	if (count == r->origin_room) {
+		size_t room = count ? count * 2 : MOST_WAITING;
+		struct pb_batch_origin *origins = realloc(r->origins, room * sizeof(*origins));
 
-		if (!index)
+		if (!origins)
 			return -ENOMEM;
-		r->batch_index = index;
-		r->batch_room = room;
+		r->origins = origins;
+		r->origin_room = room;
 	}
-	r->batch_index[count] = op->index;
+	r->origins[count] = (struct pb_batch_origin){seq, index};
+	return 0;
+}
+
+static int add_to(struct panbind_batch *batch, const struct pb_row_op *op, struct panbind_bo *bo,
+		  struct panbind_error *reterr)
+{
 	switch (op->type) {
 	case PANBIND_LOG_MAP:
-		return panbind_batch_map(r->batch, op->va, op->size, bo, op->bo_offset, op->flags, reterr);
+		return panbind_batch_map(batch, op->va, op->size, bo, op->bo_offset, op->flags, reterr);
 	case PANBIND_LOG_UNMAP:
-		return panbind_batch_unmap(r->batch, op->va, op->size, reterr);
+		return panbind_batch_unmap(batch, op->va, op->size, reterr);
 	case PANBIND_LOG_MAP_SPARSE:
-		return panbind_batch_map_sparse(r->batch, op->va, op->size, reterr);
+		return panbind_batch_map_sparse(batch, op->va, op->size, reterr);
 	default:
 		return 0; /* SYNC_ONLY: whom it waited for is long gone */
 	}
 }
 
-static void to_entry_op(const struct pb_replay *r, size_t count, struct panbind_error *error)
+int pb_replay_add_op(struct pb_replay *r, uint64_t seq, const struct pb_row_op *op, struct panbind_bo *bo,
+		     struct panbind_error *reterr)
 {
-	if (error && error->op != PANBIND_NO_OP && error->op < count)
-		error->op = r->batch_index[error->op];
-}
+	int err = note_origin(r, seq, op->index);
 
-int pb_replay_flush(struct pb_replay *r, struct panbind_vm *vm, struct panbind_error *reterr)
-{
-	size_t count = panbind_batch_count(r->batch);
-	int err;
-
-	if (count == 0)
-		return 0;
-	err = panbind_vm_bind(vm, r->batch, 0, reterr);
 	if (err < 0)
-		to_entry_op(r, count, reterr);
-	panbind_batch_clear(r->batch);
-	return err;
+		return err;
+	r->batch_vm = op->vm;
+	return add_to(r->batch, op, bo, reterr);
 }
 
-int pb_replay_sparse_op(struct panbind_vm *vm, const struct pb_row_op *op, struct panbind_bo *bo,
-			struct panbind_error *reterr)
+static int sparse_op(struct panbind_vm *vm, const struct pb_row_op *op, struct panbind_bo *bo,
+		     struct panbind_error *reterr)
 {
 	switch (op->type) {
 	case PANBIND_LOG_SPARSE_RESERVE:
@@ -73,66 +75,189 @@ int pb_replay_sparse_op(struct panbind_vm *vm, const struct pb_row_op *op, struc
 	}
 }
 
-/** How the ops of an entry are bound: straight, or within a transaction. */
-struct run {
+/* ---- What was applied ---- */
+
+static const struct panbind_error recorded_success = {.op = PANBIND_NO_OP};
+
+static void tell_failure(struct pb_replay *r, uint64_t seq, int err, struct panbind_error *got)
+{
+	got->code = err;
+	r->failed_seq = seq;
+	pb_replay_tell_result(r, seq, r->batch_vm, &recorded_success, got);
+}
+
+static void op_of_entry(const struct pb_replay *r, size_t first, size_t count, struct panbind_error *error)
+{
+	if (error->op != PANBIND_NO_OP && error->op < count)
+		error->op = r->origins[first + error->op].index;
+}
+
+/* Bind ops [first, first + count) of the batch, which are of one entry. */
+static int settle_entry(struct pb_replay *r, struct panbind_vm *vm, size_t first, size_t count)
+{
+	static const uint8_t types[] = {[PANBIND_OP_MAP] = PANBIND_LOG_MAP,
+					[PANBIND_OP_UNMAP] = PANBIND_LOG_UNMAP,
+					[PANBIND_OP_MAP_SPARSE] = PANBIND_LOG_MAP_SPARSE};
+	struct panbind_error error = {.op = PANBIND_NO_OP};
+	int err = 0;
+
+	panbind_batch_clear(r->single);
+	for (size_t i = first; i < first + count && err == 0; i++) {
+		const struct panbind_op *op = panbind_batch_op(r->batch, i);
+		const struct pb_row_op row = {.type = types[op->type],
+					      .flags = op->flags,
+					      .va = op->va,
+					      .size = op->size,
+					      .bo_offset = op->bo_offset};
+
+		err = add_to(r->single, &row, op->bo, &error);
+	}
+	if (err == 0)
+		err = panbind_vm_bind(vm, r->single, 0, &error);
+	if (pb_ran_out_here(err, &error))
+		return err;
+	if (err < 0) {
+		op_of_entry(r, first, count, &error);
+		tell_failure(r, r->origins[first].seq, err, &error);
+	}
+	return 0;
+}
+
+static size_t end_of_entry(const struct pb_replay *r, size_t first)
+{
+	size_t end = first, count = panbind_batch_count(r->batch);
+
+	while (end < count && r->origins[end].seq == r->origins[first].seq)
+		end++;
+	return end;
+}
+
+/* The batch failed: the entry of the op that did so is told, the ones behind it are bound one by one. An op that was
+ * refused before anything was submitted leaves all of them to do. */
+static int settle_one_by_one(struct pb_replay *r, struct panbind_vm *vm, int err, struct panbind_error *error)
+{
+	size_t count = panbind_batch_count(r->batch), at = 0;
+
+	if (error->stage == PANBIND_STAGE_SUBMIT && error->op < count) {
+		at = error->op;
+		op_of_entry(r, 0, count, error);
+		tell_failure(r, r->origins[at].seq, err, error);
+		at = end_of_entry(r, at);
+	}
+	for (err = 0; at < count && err == 0; at = end_of_entry(r, at))
+		err = settle_entry(r, vm, at, end_of_entry(r, at) - at);
+	return err;
+}
+
+int pb_replay_settle(struct pb_replay *r)
+{
+	struct panbind_error error = {.op = PANBIND_NO_OP};
+	struct panbind_vm *vm;
+	int err;
+
+	if (panbind_batch_count(r->batch) == 0)
+		return 0;
+	vm = pb_objects_by_id(&r->objects, r->batch_vm)->handle;
+	err = panbind_vm_bind(vm, r->batch, 0, &error);
+	if (err < 0 && !pb_ran_out_here(err, &error))
+		err = settle_one_by_one(r, vm, err, &error);
+	panbind_batch_clear(r->batch);
+	return err;
+}
+
+/* Ops that are told after the fact cannot be compared one entry after the other, nor keep a pace. */
+static bool may_wait(const struct pb_replay *r)
+{
+	return r->options.verify != PANBIND_LOG_VERIFY_EACH && r->options.speed <= 0 &&
+	       panbind_batch_count(r->batch) < MOST_WAITING;
+}
+
+static int apply_op(struct pb_replay *r, const struct pb_row *row, const struct pb_row_op *op)
+{
+	struct panbind_bo *bo = op->bo ? pb_replay_bo(r, op->bo, row->entry.seq) : NULL;
+	struct panbind_error error = {.op = PANBIND_NO_OP};
+	bool alone = pb_is_sparse_op(op->type);
+	int err = alone || op->vm != r->batch_vm ? pb_replay_settle(r) : 0;
+
+	if (err < 0 || r->failed_seq == row->entry.seq)
+		return err;
+	r->result.ops++;
+	if (!alone) {
+		err = pb_replay_add_op(r, row->entry.seq, op, bo, &error);
+	} else {
+		r->batch_vm = op->vm;
+		err = sparse_op(pb_replay_vm(r, op->vm, row->entry.seq), op, bo, &error);
+	}
+	if (err == 0 || pb_ran_out_here(err, &error))
+		return err;
+	error.op = op->index;
+	tell_failure(r, row->entry.seq, err, &error);
+	return 0;
+}
+
+static int repeat_applied(struct pb_replay *r, const struct pb_row *row, uint32_t first_op)
+{
+	size_t applied = pb_row_applied(row);
+	int err = 0;
+
+	for (size_t i = first_op; i < applied && err == 0 && r->failed_seq != row->entry.seq; i++)
+		if (!r->only || row->ops[i].vm == r->only)
+			err = apply_op(r, row, &row->ops[i]);
+	return err < 0 || may_wait(r) ? err : pb_replay_settle(r);
+}
+
+/* ---- What had failed ---- */
+
+/** The ops of an entry on their way through a transaction; op of error is that of the entry. */
+struct attempt {
 	struct pb_replay *r;
 	const struct pb_row *row;
-	struct panbind_txn *txn; /* or NULL */
-	struct panbind_vm *vm;	 /* of the batch */
-	int64_t vm_id;
+	struct panbind_txn *txn;
 	struct panbind_error error;
 };
 
-static int flush(struct run *run)
+static int attempt_batch(struct attempt *a)
 {
-	size_t count = panbind_batch_count(run->r->batch);
+	struct pb_replay *r = a->r;
+	size_t count = panbind_batch_count(r->batch);
 	int err;
 
-	if (!run->txn || count == 0)
-		return pb_replay_flush(run->r, run->vm, &run->error);
-	err = panbind_txn_bind(run->txn, run->vm, run->r->batch, NULL, &run->error);
+	if (count == 0)
+		return 0;
+	a->error.op = PANBIND_NO_OP;
+	err = panbind_txn_bind(a->txn, pb_objects_by_id(&r->objects, r->batch_vm)->handle, r->batch, NULL, &a->error);
 	if (err < 0)
-		to_entry_op(run->r, count, &run->error);
-	panbind_batch_clear(run->r->batch);
+		op_of_entry(r, 0, count, &a->error);
+	panbind_batch_clear(r->batch);
 	return err;
 }
 
-static int run_op(struct run *run, const struct pb_row_op *op)
+static int attempt_op(struct attempt *a, const struct pb_row_op *op)
 {
-	struct panbind_bo *bo = op->bo ? pb_replay_bo(run->r, op->bo, run->row->entry.seq) : NULL;
-	int err = 0;
+	struct pb_replay *r = a->r;
+	struct panbind_bo *bo = op->bo ? pb_replay_bo(r, op->bo, a->row->entry.seq) : NULL;
+	int err = op->vm != r->batch_vm ? attempt_batch(a) : 0;
 
-	if (op->vm != run->vm_id || pb_is_sparse_op(op->type))
-		err = flush(run);
 	if (err < 0)
 		return err;
-	if (op->vm != run->vm_id) {
-		run->vm_id = op->vm;
-		run->vm = pb_replay_vm(run->r, op->vm, run->row->entry.seq);
-	}
-	run->error.op = PANBIND_NO_OP;
-	if (pb_is_sparse_op(op->type))
-		err = pb_replay_sparse_op(run->vm, op, bo, &run->error);
-	else
-		err = pb_replay_add_op(run->r, op, bo, &run->error);
+	err = pb_replay_add_op(r, a->row->entry.seq, op, bo, &a->error);
 	if (err < 0)
-		run->error.op = op->index;
-	run->r->result.ops++;
+		a->error.op = op->index;
+	r->result.ops++;
 	return err;
 }
 
-static int run_ops(struct run *run, size_t first, size_t count)
+static int attempt_ops(struct attempt *a)
 {
 	int err = 0;
 
-	for (size_t i = first; i < count && err == 0; i++)
-		if (!run->r->only || run->row->ops[i].vm == run->r->only)
-			err = run_op(run, &run->row->ops[i]);
+	for (size_t i = 0; i < a->row->op_count && err == 0; i++)
+		if (!a->r->only || a->row->ops[i].vm == a->r->only)
+			err = attempt_op(a, &a->row->ops[i]);
 	if (err == 0)
-		err = flush(run);
-	panbind_batch_clear(run->r->batch);
-	if (err < 0)
-		run->error.code = err;
+		err = attempt_batch(a);
+	panbind_batch_clear(a->r->batch);
+	a->error.code = err;
 	return err;
 }
 
@@ -156,58 +281,49 @@ static bool can_run(struct pb_replay *r, const struct pb_row *row, size_t count)
 	return true;
 }
 
-static int repeat_applied(struct pb_replay *r, const struct pb_row *row, uint32_t first_op)
+static void compare_failure(struct pb_replay *r, const struct panbind_log_entry *entry, const struct panbind_error *got)
 {
-	struct run run = {.r = r, .row = row, .error.op = PANBIND_NO_OP};
-	int err = run_ops(&run, first_op, pb_row_applied(row));
+	const struct panbind_error recorded = {.code = entry->result, .stage = entry->stage, .op = entry->failing_op};
 
-	if (pb_ran_out_here(err, &run.error))
-		return err;
-	if (err < 0)
-		pb_replay_tell_result(r, row, run.vm_id, &run.error);
-	return 0;
-}
-
-/* ---- What had failed ---- */
-
-static bool fails_alike(const struct panbind_log_entry *recorded, const struct panbind_error *got)
-{
-	return got->code == recorded->result &&
-	       (recorded->stage == PANBIND_STAGE_NONE || got->stage == recorded->stage) &&
-	       (recorded->failing_op == PANBIND_NO_OP || got->op == recorded->failing_op);
+	if (got->code == recorded.code && (recorded.stage == PANBIND_STAGE_NONE || got->stage == recorded.stage) &&
+	    (recorded.op == PANBIND_NO_OP || got->op == recorded.op))
+		return;
+	pb_replay_tell_result(r, entry->seq, r->batch_vm, &recorded, got);
 }
 
 static int fail_in_txn(struct pb_replay *r, const struct pb_row *row)
 {
-	struct run run = {.r = r, .row = row, .error.op = PANBIND_NO_OP};
+	struct attempt a = {.r = r, .row = row, .error.op = PANBIND_NO_OP};
 	enum panbind_outcome outcome = PANBIND_OUTCOME_ROLLED_BACK;
-	int err = panbind_txn_begin(r->device, &run.txn);
+	int err = panbind_txn_begin(r->device, &a.txn);
 
 	if (err < 0)
 		return err;
-	err = run_ops(&run, 0, row->op_count);
-	panbind_txn_rollback(run.txn, &outcome, NULL);
-	if (outcome != PANBIND_OUTCOME_ROLLED_BACK && outcome != PANBIND_OUTCOME_APPLIED && run.vm_id)
-		pb_objects_by_id(&r->objects, run.vm_id)->broken = true;
-	if (pb_ran_out_here(err, &run.error))
+	err = attempt_ops(&a);
+	panbind_txn_rollback(a.txn, &outcome, NULL);
+	if (outcome == PANBIND_OUTCOME_PARTIAL || outcome == PANBIND_OUTCOME_UNKNOWN)
+		pb_objects_by_id(&r->objects, r->batch_vm)->broken = true;
+	if (pb_ran_out_here(err, &a.error))
 		return err;
-	if (err == 0 || !fails_alike(&row->entry, &run.error))
-		pb_replay_tell_result(r, row, run.vm_id, &run.error);
+	compare_failure(r, &row->entry, &a.error);
 	return 0;
 }
 
 /* A call on a sparse region that should have failed and did not is not undone: the VM is let alone from here on. */
 static int fail_alone(struct pb_replay *r, const struct pb_row *row)
 {
-	struct run run = {.r = r, .row = row, .error.op = PANBIND_NO_OP};
-	int err = run_ops(&run, 0, 1);
+	const struct pb_row_op *op = &row->ops[0];
+	struct panbind_bo *bo = op->bo ? pb_replay_bo(r, op->bo, row->entry.seq) : NULL;
+	struct panbind_error error = {0};
+	int err = sparse_op(pb_replay_vm(r, op->vm, row->entry.seq), op, bo, &error);
 
 	if (err == 0)
-		pb_objects_by_id(&r->objects, run.vm_id)->broken = true;
-	/* The call has no ops to count. */
-	run.error.op = row->entry.failing_op;
-	if (err == 0 || !fails_alike(&row->entry, &run.error))
-		pb_replay_tell_result(r, row, run.vm_id, &run.error);
+		pb_objects_by_id(&r->objects, op->vm)->broken = true;
+	error.code = err;
+	error.op = row->entry.failing_op; /* the call has no ops to count */
+	r->batch_vm = op->vm;
+	r->result.ops++;
+	compare_failure(r, &row->entry, &error);
 	return 0;
 }
 
@@ -226,6 +342,7 @@ int pb_replay_bind(struct pb_replay *r, const struct pb_row *row, uint32_t first
 {
 	bool rolled_back = row->entry.outcome == PANBIND_OUTCOME_ROLLED_BACK;
 	size_t count = rolled_back ? row->op_count : pb_row_applied(row);
+	int err;
 
 	if (pb_entry_unclear(&row->entry) || (rolled_back && !can_fail(row)) || !can_run(r, row, count)) {
 		r->result.skipped++;
@@ -233,5 +350,8 @@ int pb_replay_bind(struct pb_replay *r, const struct pb_row *row, uint32_t first
 	}
 	if (!rolled_back)
 		return repeat_applied(r, row, first_op);
+	err = pb_replay_settle(r);
+	if (err < 0)
+		return err;
 	return pb_is_sparse_op(row->ops[0].type) ? fail_alone(r, row) : fail_in_txn(r, row);
 }

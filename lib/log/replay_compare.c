@@ -28,23 +28,23 @@ static void describe_end(char *text, size_t size, const struct panbind_error *er
 		snprintf(text, size, "%s at op %u (%s)", words_for(error), error->op, panbind_stage_name(error->stage));
 }
 
-void pb_replay_tell_result(struct pb_replay *r, const struct pb_row *row, int64_t vm, const struct panbind_error *got)
+void pb_replay_tell_result(struct pb_replay *r, uint64_t seq, int64_t vm, const struct panbind_error *recorded,
+			   const struct panbind_error *got)
 {
 	const struct pb_object *object = vm ? pb_objects_by_id(&r->objects, vm) : NULL;
 	struct panbind_log_difference difference = {
 		.type = PANBIND_LOG_DIFF_RESULT,
-		.seq = row->entry.seq,
+		.seq = seq,
 		.vm = pb_object_ref(object),
-		.recorded = {.code = row->entry.result, .stage = row->entry.stage, .op = row->entry.failing_op},
+		.recorded = *recorded,
 		.got = *got,
 	};
-	char recorded[64], now[64];
+	char then[64], now[64];
 
-	describe_end(recorded, sizeof(recorded), &difference.recorded);
+	describe_end(then, sizeof(then), recorded);
 	describe_end(now, sizeof(now), got);
 	snprintf(difference.msg, sizeof(difference.msg), "entry %llu was recorded with %s, and now ends with %s%s%s",
-		 (unsigned long long)row->entry.seq, recorded, now, got->code && *got->msg ? ": " : "",
-		 got->code ? got->msg : "");
+		 (unsigned long long)seq, then, now, got->code && *got->msg ? ": " : "", got->code ? got->msg : "");
 	tell(r, &difference);
 }
 

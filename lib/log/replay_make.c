@@ -120,7 +120,7 @@ static int fail_to_make(struct pb_replay *r, const struct pb_row *row, struct pb
 	panbind_bo_unref(bo);
 	got.code = err;
 	if (err != row->entry.result)
-		pb_replay_tell_result(r, row, 0, &got);
+		pb_replay_tell_result(r, row->entry.seq, 0, &(struct panbind_error){.code = row->entry.result}, &got);
 	return 0;
 }
 
@@ -140,7 +140,10 @@ static int make(struct pb_replay *r, const struct pb_row *row, struct pb_object 
 int pb_replay_object(struct pb_replay *r, const struct pb_row *row)
 {
 	struct pb_object *object = row->object ? pb_objects_by_id(&r->objects, row->object) : NULL;
+	int err = pb_replay_settle(r);
 
+	if (err < 0)
+		return err;
 	if (row->entry.kind == PANBIND_LOG_START) {
 		end_all(r);
 		return 0;
@@ -236,32 +239,37 @@ static int rebuild_regions(struct pb_replay *r, struct panbind_vm *vm, const str
 	return err;
 }
 
-static int rebuild_mappings(struct pb_replay *r, struct panbind_vm *vm, const struct pb_fold_vm *fold,
-			    struct panbind_error *error)
+static int rebuild_mapping(struct pb_replay *r, const struct pb_fold_vm *fold, const struct pb_piece *piece,
+			   struct panbind_error *error)
+{
+	const struct pb_row_op op = {.type = piece->bo ? PANBIND_LOG_MAP : PANBIND_LOG_MAP_SPARSE,
+				     .vm = fold->id,
+				     .flags = piece->flags,
+				     .va = piece->va,
+				     .size = piece->size,
+				     .bo_offset = piece->bo_offset};
+	struct panbind_bo *bo;
+	int err = make_mapped(r, piece);
+
+	if (err < 0)
+		return err;
+	bo = pb_replay_bo(r, piece->bo, r->place.seq);
+	if (piece->bo && !bo)
+		return 0; /* told already */
+	r->result.ops++;
+	err = pb_replay_add_op(r, piece->seq, &op, bo, error);
+	return err == 0 && panbind_batch_count(r->batch) >= SNAPSHOT_OPS ? pb_replay_settle(r) : err;
+}
+
+static int rebuild_mappings(struct pb_replay *r, const struct pb_fold_vm *fold, struct panbind_error *error)
 {
 	struct pb_piece piece;
 	int err = 0;
 
-	for (uint64_t va = 0; err == 0 && pb_pieces_next(fold->pieces, va, &piece) == 0; va = piece.va + piece.size) {
-		const struct pb_row_op op = {.type = piece.bo ? PANBIND_LOG_MAP : PANBIND_LOG_MAP_SPARSE,
-					     .flags = piece.flags,
-					     .va = piece.va,
-					     .size = piece.size,
-					     .bo_offset = piece.bo_offset};
-
-		if (!piece.bo && in_region(fold, &piece))
-			continue;
-		err = make_mapped(r, &piece);
-		if (err == 0 && piece.bo && !pb_replay_bo(r, piece.bo, r->place.seq))
-			continue; /* told already */
-		if (err == 0)
-			err = pb_replay_add_op(r, &op, piece.bo ? pb_replay_bo(r, piece.bo, r->place.seq) : NULL,
-					       error);
-		if (err == 0 && panbind_batch_count(r->batch) >= SNAPSHOT_OPS)
-			err = pb_replay_flush(r, vm, error);
-		r->result.ops++;
-	}
-	return err < 0 ? err : pb_replay_flush(r, vm, error);
+	for (uint64_t va = 0; err == 0 && pb_pieces_next(fold->pieces, va, &piece) == 0; va = piece.va + piece.size)
+		if (piece.bo || !in_region(fold, &piece))
+			err = rebuild_mapping(r, fold, &piece, error);
+	return err < 0 ? err : pb_replay_settle(r);
 }
 
 static int rebuild_vm(struct pb_replay *r, const struct pb_fold_vm *fold)
@@ -275,7 +283,7 @@ static int rebuild_vm(struct pb_replay *r, const struct pb_fold_vm *fold)
 		return 0;
 	err = rebuild_regions(r, vm, fold, &error);
 	if (err == 0)
-		err = rebuild_mappings(r, vm, fold, &error);
+		err = rebuild_mappings(r, fold, &error);
 	if (err < 0 && !pb_ran_out_here(err, &error)) {
 		panbind_batch_clear(r->batch);
 		pb_replay_tell_object(r, r->place.seq, object, &error);

@@ -310,6 +310,86 @@ static void a_success_that_fails_is_told_with_what_is_missing(void **state)
 	}
 }
 
+/* Entries of one to three ops, which a replay without a stop after each may bind together: 3 to 42. */
+static void fill_with_small_binds(struct panbind_log *log)
+{
+	struct panbind_log_op ops[3];
+
+	log_vm(log, "tex", 1);
+	log_bo(log, "pool", 1, 64);
+	for (uint64_t i = 0; i < 40; i++) {
+		for (uint64_t j = 0; j < 3; j++)
+			ops[j] = log_op_map("tex", i * 16 + j * 2, 1, "pool", i);
+		log_ops(log, ops, 1 + i % 3);
+	}
+}
+
+static void assert_told_of_entry_only(const struct told *told, uint64_t seq, int code, uint32_t op)
+{
+	assert_int_equal(told->difference[0].type, PANBIND_LOG_DIFF_RESULT);
+	assert_int_equal(told->difference[0].seq, seq);
+	assert_int_equal(told->difference[0].got.code, code);
+	assert_int_equal(told->difference[0].got.op, op);
+	for (int i = 1; i < told->count; i++) {
+		assert_int_equal(told->difference[i].type, PANBIND_LOG_DIFF_MAPPING);
+		assert_int_equal(told->difference[i].seq, seq);
+	}
+}
+
+/* Each entry gets its own end, however they were bound: the same differences as with a stop after each. */
+static void a_failure_among_entries_bound_together_is_told_of_its_own(void **state)
+{
+	struct log_fixture *f = *state;
+	struct panbind_log_replay_options options = {.verify = PANBIND_LOG_VERIFY_END, .difference = listen};
+	struct panbind_log_replay_result result;
+
+	fill_with_small_binds(f->log);
+	/* Ops 0, 1-2, 3-5, 6, ...: op 28 is the second of the entry of i = 14. */
+	for (uint32_t failing = 0; failing < 78; failing++) {
+		struct told told = {0};
+		struct panbind_device *device;
+		uint32_t i = failing / 6 * 3 + (failing % 6 >= 1) + (failing % 6 >= 3);
+		uint32_t op = failing % 6 < 1 ? 0 : failing % 6 < 3 ? failing % 6 - 1 : failing % 6 - 3;
+		char spec[60];
+
+		snprintf(spec, sizeof(spec), "sim:fault=VM_BIND#1:op=%u:ENOMEM", failing);
+		device = open_device(spec);
+		options.data = &told;
+		assert_int_equal(panbind_log_replay(f->log, device, &options, &result, NULL), 0);
+		assert_int_equal(result.differences,
+				 1 + (i % 3 + 1 - op)); /* the end, and a hole for each op left out */
+		assert_told_of_entry_only(&told, 3 + i, -ENOMEM, op);
+		panbind_device_unref(device);
+	}
+}
+
+/* Refused before anything is submitted: the others are bound all the same. */
+static void a_refusal_among_entries_bound_together_stops_only_itself(void **state)
+{
+	struct log_fixture *f = *state;
+	struct panbind_log_entry bo = {.kind = PANBIND_LOG_BO_CREATE,
+				       .object = {.ref = {"own", 1}, .size = LOG_PAGE, .exclusive_vm = {"tmp", 1}}};
+	struct panbind_log_op op = log_op_map("tex", 0x800, 1, "own", 0);
+	struct panbind_log_replay_options options = {.verify = PANBIND_LOG_VERIFY_END, .difference = listen};
+	struct panbind_device *device = open_device("sim:");
+	struct panbind_log_replay_result result;
+	struct told told = {0};
+
+	fill_with_small_binds(f->log);
+	log_vm(f->log, "tmp", 1);
+	log_entry(f->log, &bo);
+	log_ops(f->log, &op, 1); /* 45: a VM maps what belongs to another */
+	op = log_op_map("tex", 0x810, 1, "pool", 0);
+	log_ops(f->log, &op, 1);
+	options.data = &told;
+	assert_int_equal(panbind_log_replay(f->log, device, &options, &result, NULL), 0);
+	assert_int_equal(result.differences, 2);
+	assert_told_of_entry_only(&told, 45, -EINVAL, 0);
+	assert_int_equal(told.difference[0].got.stage, PANBIND_STAGE_VALIDATE);
+	assert_int_equal(result.ops, 79 + 2);
+	panbind_device_unref(device);
+}
+
 static void an_object_that_cannot_be_made_is_told_once(void **state)
 {
 	struct log_fixture *f = *state;
@@ -448,6 +528,8 @@ int main(void)
 		LOG_TEST(a_failure_that_fails_again_is_no_difference),
 		LOG_TEST(a_failure_that_succeeds_is_told_and_undone),
 		LOG_TEST(a_success_that_fails_is_told_with_what_is_missing),
+		LOG_TEST(a_failure_among_entries_bound_together_is_told_of_its_own),
+		LOG_TEST(a_refusal_among_entries_bound_together_stops_only_itself),
 		LOG_TEST(an_object_that_cannot_be_made_is_told_once),
 		LOG_TEST(a_lost_vm_is_left_alone),
 		LOG_TEST(progress_can_stop_it),
