@@ -10,10 +10,12 @@
  * is dead and all its calls have come back.
  */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "conn_private.h"
+#include "engine.h"
 #include "monitor.h"
 #include "rpc.h"
 #include "say.h"
@@ -179,6 +181,8 @@ void conn_kill(struct conn *conn, const char *why)
 	watch_input(conn, false);
 	event_del(&conn->write_event);
 	monitor_end(conn);
+	for (size_t i = 0; i < conn->server->engine_count && conn->pending > 0; i++)
+		engine_cancel(conn->server->engines[i], conn);
 	conn_forget_input(conn);
 	evbuffer_drain(conn->out, conn_unread(conn));
 	close(take_fd(conn->fd));
@@ -252,12 +256,22 @@ void conn_flush_dirty(struct server *server)
 	engines_submit(server);
 }
 
+/** The end of input may mean that the client listens still; a hang-up means that it does not. */
+static bool is_gone(const struct conn *conn)
+{
+	struct pollfd poll_fd = {.fd = conn->fd};
+
+	return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLHUP | POLLERR));
+}
+
 void conn_tick(struct conn *conn, uint64_t now)
 {
 	bool waiting = conn->state == CONN_LINGERING || (conn->state == CONN_FLUSHING && conn_unread(conn) > 0);
 
 	if (waiting && now >= conn->deadline_ms)
 		conn_kill(conn, "the client does not read");
+	else if (conn->state == CONN_DRAINING && is_gone(conn))
+		conn_kill(conn, "the client is gone");
 }
 
 static struct conn *new_conn(struct server *server, int fd, const struct peer *peer)

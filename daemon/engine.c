@@ -230,6 +230,14 @@ struct panbind_log *engine_log(struct engine *engine)
 	return engine->log;
 }
 
+void engine_cancel(struct engine *engine, const struct conn *conn)
+{
+	pthread_mutex_lock(&engine->cancel_lock);
+	if (engine->script_of == conn)
+		panbind_session_stop(engine->session);
+	pthread_mutex_unlock(&engine->cancel_lock);
+}
+
 void engine_watch(struct engine *engine, bool watch)
 {
 	atomic_store(&engine->watched, watch);
@@ -345,6 +353,7 @@ int engine_open(const struct engine_options *options, struct engine **ret_engine
 	engine->newest = &engine->oldest;
 	engine->staged_tail = &engine->staged;
 	queue_init(&engine->queue, false);
+	pthread_mutex_init(&engine->cancel_lock, NULL);
 	engine->name = strdup(options->name);
 	engine->spec = strdup(options->spec);
 	r = engine->name && engine->spec ? open_device(engine, options->assume_atomic) : -ENOMEM;
@@ -370,6 +379,7 @@ void engine_close(struct engine *engine)
 	panbind_device_unref(engine->device);
 	registry_free(&engine->registry);
 	queue_destroy(&engine->queue);
+	pthread_mutex_destroy(&engine->cancel_lock);
 	free(engine->ops);
 	free(engine->name);
 	free(engine->spec);

@@ -24,7 +24,7 @@
 #include "methods.h"
 #include "panbind-log.h"
 
-struct device_option;
+struct conn;
 
 struct engine_options {
 	const char *name, *spec;
@@ -52,6 +52,8 @@ const char *engine_name(const struct engine *engine);
 struct panbind_log *engine_log(struct engine *engine);
 /** Members that describe the device, for the greeting and device.info. */
 void engine_describe(const struct engine *engine, struct jw *jw);
+/** The client of this connection is gone: if a script of it runs, end that soon. */
+void engine_cancel(struct engine *engine, const struct conn *conn);
 /** Poke the server after each commit, or no longer: somebody monitors. */
 void engine_watch(struct engine *engine, bool watch);
 

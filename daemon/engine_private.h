@@ -58,6 +58,8 @@ struct engine {
 	atomic_bool refused;	       /* set by the log's thread: some unit was */
 	bool diverged;		       /* the log no longer tells what the device maps */
 	struct running *running;       /* the script that runs; NULL: none */
+	pthread_mutex_t cancel_lock;   /* guards what follows */
+	const struct conn *script_of;  /* whose script runs; compared, never followed */
 
 	pthread_t thread;
 	bool started;

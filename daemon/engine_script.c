@@ -3,7 +3,8 @@
  * Scripts on the daemon's VMs and BOs.
  *
  * A script is parsed and run here with the daemon's rights, so it may not include files. What each of its transactions
- * changes is recorded, and waited for, before the transaction becomes final; a log that fails undoes it.
+ * changes is recorded, and waited for, before the transaction becomes final; a log that fails undoes it. A script may
+ * wait for what never comes: it ends when its client goes.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -300,6 +301,16 @@ static enum applied applied_by(const struct running *running, const struct panbi
 	return APPLIED_NONE;
 }
 
+/** From here on a client that goes away takes its script with it; NULL: no longer, whatever was asked for meanwhile. */
+static void set_script_of(struct engine *engine, const struct conn *conn)
+{
+	pthread_mutex_lock(&engine->cancel_lock);
+	engine->script_of = conn;
+	if (!conn && !atomic_load(&engine->stopping))
+		panbind_session_resume(engine->session);
+	pthread_mutex_unlock(&engine->cancel_lock);
+}
+
 static int run(struct engine *engine, struct request *request, const struct panbind_script *script,
 	       struct running *running)
 {
@@ -312,7 +323,9 @@ static int run(struct engine *engine, struct request *request, const struct panb
 	jw_array(&running->output, NULL);
 	jw_array(&running->errors, NULL);
 	engine->running = running;
+	set_script_of(engine, request->conn);
 	r = panbind_session_run(engine->session, script, flags, &result, &error);
+	set_script_of(engine, NULL);
 	engine->running = NULL;
 	if (engine->log && result.outcome > PANBIND_OUTCOME_ROLLED_BACK)
 		engine->diverged = true; /* a VM is poisoned, and no entry says so */

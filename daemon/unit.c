@@ -136,6 +136,8 @@ static void undo_and_tell(struct unit *unit)
 	enum panbind_outcome outcome = undo(unit, &why);
 
 	unit->engine->diverged |= outcome != PANBIND_OUTCOME_ROLLED_BACK;
+	if (unit->refusal == 0) /* it was written; what is older could not be synced */
+		unit->refusal = -EIO;
 	if (unit->request) {
 		struct request *request = take_ptr(unit->request);
 

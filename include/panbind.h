@@ -589,6 +589,8 @@ int panbind_session_run(struct panbind_session *session, const struct panbind_sc
  * asked for: later runs of this session end at once. May be called from a signal handler and from any thread.
  */
 void panbind_session_stop(struct panbind_session *session);
+/** Between runs: forget that a stop was asked for. */
+void panbind_session_resume(struct panbind_session *session);
 
 /** The VM of a name, borrowed, or NULL. */
 struct panbind_vm *panbind_session_vm(struct panbind_session *session, const char *name);

@@ -43,6 +43,11 @@ void panbind_session_stop(struct panbind_session *session)
 	atomic_store_explicit(&session->stop, true, memory_order_relaxed);
 }
 
+void panbind_session_resume(struct panbind_session *session)
+{
+	atomic_store_explicit(&session->stop, false, memory_order_relaxed);
+}
+
 struct panbind_vm *panbind_session_vm(struct panbind_session *session, const char *name)
 {
 	const struct pb_entry *entry = pb_entry_find(session, name);

@@ -408,6 +408,23 @@ static void test_a_script_with_an_id_is_one_transaction(void **state)
 	assert_mappings(1);
 }
 
+static void test_a_script_that_waits_for_ever_ends_with_its_client(void **state)
+{
+	struct client other;
+	json_t *message;
+
+	make_objects();
+	client_open(&other, &daemon_);
+	client_begin(&other, "script.run",
+		     json_pack("{s:s}", "text", "map v 0 4K b\nsyncobj create s\nsyncobj wait s --for-submit"));
+	usleep(50000); /* so that it is likely to wait already; right in either case */
+	client_close(&other);
+	assert_mappings(0); /* answered at all: the device's thread is free, and the script was undone */
+	message = must("script.run", json_pack("{s:s}", "text", "map v 0 4K b"));
+	assert_string_equal(text_of(message, "outcome"), "applied"); /* the next script is not stopped */
+	json_decref(message);
+}
+
 static void test_a_dump_rebuilds_what_it_shows(void **state)
 {
 	char *before, *after;
@@ -511,6 +528,7 @@ int main(void)
 		TEST(test_script_errors_have_a_place),
 		TEST(test_scripts_may_not_read_files),
 		TEST(test_a_script_with_an_id_is_one_transaction),
+		TEST(test_a_script_that_waits_for_ever_ends_with_its_client),
 		TEST(test_a_dump_rebuilds_what_it_shows),
 		TEST(test_discover_is_an_openrpc_document),
 		TEST(test_every_method_of_the_table_answers),
