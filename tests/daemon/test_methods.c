@@ -459,6 +459,20 @@ static void assert_reference_resolves(const json_t *document, const json_t *sche
 					reference + sizeof(prefix) - 1));
 }
 
+/** OpenRPC's own schema allows no members but these and x-*. */
+static void assert_members(const json_t *object, const char *allowed)
+{
+	const char *key;
+	json_t *value;
+	char word[64];
+
+	json_object_foreach ((json_t *)object, key, value) {
+		snprintf(word, sizeof(word), " %s ", key);
+		if (strncmp(key, "x-", 2) != 0 && !strstr(allowed, word))
+			fail_msg("a member %s", key);
+	}
+}
+
 static void test_discover_is_an_openrpc_document(void **state)
 {
 	json_t *document = must("rpc.discover", NULL), *methods, *names = json_object();
@@ -466,11 +480,15 @@ static void test_discover_is_an_openrpc_document(void **state)
 	assert_string_equal(text_of(document, "openrpc"), "1.3.2");
 	assert_true(strlen(text_of(json_object_get(document, "info"), "title")) > 0);
 	assert_true(strlen(text_of(json_object_get(document, "info"), "version")) > 0);
+	assert_members(document, " openrpc info servers methods components externalDocs ");
+	assert_members(json_object_get(document, "info"), " title description termsOfService version contact license ");
 	methods = json_object_get(document, "methods");
 	assert_true(json_array_size(methods) >= 28);
 	for (size_t i = 0; i < json_array_size(methods); i++) {
 		const json_t *method = json_array_get(methods, i), *params = json_object_get(method, "params");
 
+		assert_members(method, " name description summary tags paramStructure params result errors links "
+				       "examples deprecated ");
 		assert_null(json_object_get(names, text_of(method, "name"))); /* names are unique */
 		json_object_set_new(names, text_of(method, "name"), json_true());
 		assert_true(strlen(text_of(method, "summary")) > 0);
@@ -479,6 +497,7 @@ static void test_discover_is_an_openrpc_document(void **state)
 		for (size_t j = 0; j < json_array_size(params); j++) {
 			const json_t *param = json_array_get(params, j);
 
+			assert_members(param, " name description summary schema required deprecated ");
 			assert_true(strlen(text_of(param, "name")) > 0);
 			bool_of(param, "required");
 			assert_true(json_is_object(json_object_get(param, "schema")));
