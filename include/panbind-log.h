@@ -213,7 +213,8 @@ int panbind_log_txn_lookup(struct panbind_log *log, const char *txn_id, struct p
 
 /**
  * Fold the entries up to @until_seq (UINT64_MAX: all) into the snapshot, in bounded steps between commits, and give
- * free pages back to the file system. @done (may be NULL: wait for it) is told the seq of the snapshot.
+ * free pages back to the file system. @done (may be NULL: wait for it) is told the seq of the snapshot. -ECANCELED: the
+ * log was closed first; what is folded stays folded.
  */
 int panbind_log_compact(struct panbind_log *log, uint64_t until_seq, panbind_log_done_fn *done, void *data);
 

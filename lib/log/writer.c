@@ -226,9 +226,9 @@ static void wait_for_probe(struct panbind_log *log)
 /* Wait until there is something to do. False: it is time to end. The lock is held. */
 static bool wait_for_work(struct panbind_log *log)
 {
-	while (!log->head && !pb_compact_wanted(log)) {
+	while (!log->head && (log->stop || !pb_compact_wanted(log))) {
 		if (log->stop)
-			return false;
+			return false; /* compaction can go on another time */
 		if (space_can_cure(log->failed)) {
 			wait_for_probe(log);
 			return true;

@@ -294,6 +294,31 @@ static void clients_are_answered_while_it_runs(void **state)
 	assert_int_equal(log_problems(f->log), 0);
 }
 
+static void note_result(void *data, uint64_t seq, int result)
+{
+	*(int *)data = result;
+}
+
+static void closing_does_not_wait_for_compaction(void **state)
+{
+	struct log_fixture *f = *state;
+	static struct panbind_log_op ops[5000];
+	int result = 1;
+
+	log_vm(f->log, "tex", 1);
+	log_bo(f->log, "pool", 1, 4);
+	for (uint64_t i = 0; i < 5000; i++)
+		ops[i] = log_op_map("tex", i * 3, 1, "pool", 0);
+	log_ops(f->log, ops, 5000);
+	f->log->compactor.step_ops = 1;
+	assert_int_equal(panbind_log_compact(f->log, UINT64_MAX, note_result, &result), 0);
+	log_fixture_reopen(f, 0, NULL);
+	assert_int_equal(result, -ECANCELED);
+	assert_int_equal(log_problems(f->log), 0);
+	assert_int_equal(panbind_log_compact(f->log, UINT64_MAX, NULL, NULL), 0);
+	assert_int_equal(log_ask(f->log, "SELECT count(*) FROM snapshot_mapping"), 5000);
+}
+
 static void jobs_that_come_while_one_runs_are_all_answered(void **state)
 {
 	struct log_fixture *f = *state;
@@ -327,6 +352,7 @@ int main(void)
 		LOG_TEST(a_step_may_end_within_an_entry),
 		LOG_TEST(compaction_goes_on_after_a_stop),
 		LOG_TEST(clients_are_answered_while_it_runs),
+		LOG_TEST(closing_does_not_wait_for_compaction),
 		LOG_TEST(jobs_that_come_while_one_runs_are_all_answered),
 	};
 
