@@ -31,6 +31,9 @@ struct cmd {
 	const char *verb;	 /* its name in the table */
 	const char *device_spec; /* from -d, else the environment, else "drm:auto" */
 	bool device_named;	 /* somebody chose it */
+	bool device_option;	 /* by -d */
+	const char *socket;	 /* of the daemon, from -s, or NULL */
+	const char *gpu;	 /* which of the daemon's devices, or NULL: its first one */
 	int verbose;		 /* -v counts up, -q counts down */
 	double timeout;		 /* seconds, 0: none */
 	struct out out;
@@ -41,7 +44,7 @@ struct cmd_verb {
 	const char *name;
 	const char *help; /* one line, lower case, no full stop */
 	int (*run)(struct cmd *cmd, int argc, char **argv);
-	bool needs_daemon; /* names things that outlive the command: listed apart */
+	enum cmd_place { CMD_HERE = 0, CMD_IN_DAEMON } place; /* how --help groups them */
 };
 
 extern const struct cmd_verb cmd_verbs[]; /* ends with a NULL name */
@@ -69,13 +72,14 @@ void cmd_options_done(struct cmd *cmd);
 
 /* ---- cmd_*.c ---- */
 
-int cmd_daemon_verb(struct cmd *cmd, int argc, char **argv);
 int cmd_devices(struct cmd *cmd, int argc, char **argv);
 int cmd_dump(struct cmd *cmd, int argc, char **argv);
 int cmd_help(struct cmd *cmd, int argc, char **argv);
 int cmd_import(struct cmd *cmd, int argc, char **argv);
 int cmd_info(struct cmd *cmd, int argc, char **argv);
+int cmd_order(struct cmd *cmd, int argc, char **argv);
 int cmd_plan(struct cmd *cmd, int argc, char **argv);
+int cmd_rpc(struct cmd *cmd, int argc, char **argv);
 int cmd_run(struct cmd *cmd, int argc, char **argv);
 
 #endif /* CMD_H */

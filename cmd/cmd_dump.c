@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* `panbind dump`: the script that rebuilds a VM. In this process nothing outlives the command, so -f makes the state.
+/*
+ * `panbind dump`: the script that rebuilds a VM. The daemon's VMs are there to be dumped; in this process nothing
+ * outlives the command, so -f makes the state.
  */
 #include <errno.h>
 #include <stdlib.h>
 
+#include "remote.h"
 #include "runner.h"
 
 struct arguments {
@@ -38,6 +41,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
+static int put_dump(struct cmd *cmd, char *text)
+{
+	if (cmd->out.json)
+		json_object_set_new(cmd->out.doc, "dump", output_json_text(text));
+	else
+		fputs(text, stdout);
+	free(text);
+	return CMD_DONE;
+}
+
 static int write_dump(struct runner *runner, const char *vm)
 {
 	char *text;
@@ -48,12 +61,19 @@ static int write_dump(struct runner *runner, const char *vm)
 	if (error)
 		return error_say(runner->cmd, CMD_FAILED, error, "the state cannot be dumped: %s",
 				 panbind_errno_name(error));
-	if (runner->cmd->out.json)
-		json_object_set_new(runner->cmd->out.doc, "dump", output_json_text(text));
-	else
-		fputs(text, stdout);
-	free(text);
-	return CMD_DONE;
+	return put_dump(runner->cmd, text);
+}
+
+static int dump_daemon(struct cmd *cmd, const char *vm)
+{
+	struct client client;
+	char *text;
+	int status = client_open(&client, cmd);
+
+	if (!status)
+		status = remote_dump(&client, vm, &text);
+	client_close(&client);
+	return status ? status : put_dump(cmd, text);
 }
 
 /* What the script itself prints would make the dump no script: only the dump goes to standard output. */
@@ -70,10 +90,12 @@ static int dump(struct arguments *arguments)
 	struct runner *runner = &arguments->runner;
 	int status;
 
+	if (!arguments->script && remote_wanted(runner->cmd))
+		return dump_daemon(runner->cmd, arguments->vm);
 	if (!arguments->script)
 		return error_say(runner->cmd, CMD_NO_DEVICE, -ENOTCONN,
-				 "no VM outlives a command without the daemon, which is not part of this version. Use "
-				 "'panbind dump -f SCRIPT', which runs SCRIPT first");
+				 "no VM outlives a command in this process: use 'panbind dump -f SCRIPT', which runs "
+				 "SCRIPT first, or leave -d out for the daemon's VMs");
 	runner->on_event = quiet;
 	status = runner_add(runner, arguments->script);
 	if (!status)
@@ -91,7 +113,7 @@ int cmd_dump(struct cmd *cmd, int argc, char **argv)
 	cmd_parse(
 		cmd, options, parse, "[VM]",
 		"Write the script that rebuilds a VM, or all: BOs, sparse regions, mappings. What is in the BOs is not "
-		"part of it.",
+		"part of it. With -f of what a script makes on a device in this process, else of what the daemon has.",
 		argc, argv, &arguments);
 	status = dump(&arguments);
 	runner_close(&arguments.runner);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "remote.h"
 #include "runner.h"
 
 struct arguments {
@@ -10,6 +11,7 @@ struct arguments {
 	const char *file;
 	struct table table;
 	bool table_open;
+	bool atomic_unknown;  /* of the device that the daemon has */
 	json_t *txns, *units; /* JSON: all transactions; the units of the one at hand */
 	uint64_t txn_count, unit_count, op_count, driver_ops, atomic_units;
 };
@@ -50,6 +52,12 @@ static const char *type_name(enum panbind_op_type type)
 static const char *tristate(enum panbind_tristate value)
 {
 	return value == PANBIND_YES ? "yes" : value == PANBIND_NO ? "no" : "unknown";
+}
+
+/* A copy of the daemon's device always knows; the device itself may not. */
+static enum panbind_tristate atomic_of(const struct arguments *arguments, const struct panbind_plan_unit *unit)
+{
+	return arguments->atomic_unknown && unit->atomic == PANBIND_YES ? PANBIND_UNKNOWN : unit->atomic;
 }
 
 /* "0" or "0-15": which ops of the transaction the unit stands for. */
@@ -105,7 +113,7 @@ static void print_unit(struct arguments *arguments, const struct panbind_event *
 	table_row(&arguments->table,
 		  (const char *[]){ops, type_name(unit->op.type), output_hex(va, unit->op.va),
 				   output_size(size, unit->op.size), bo, replaces, output_hex(lock, unit->lock_va),
-				   output_size(width, unit->lock_size), tristate(unit->atomic)});
+				   output_size(width, unit->lock_size), tristate(atomic_of(arguments, unit))});
 }
 
 /* ---- JSON ---- */
@@ -135,7 +143,7 @@ static void add_unit_json(struct arguments *arguments, const struct panbind_even
 	json_object_set_new(json, "replaces", json_integer(unit->replaces));
 	json_object_set_new(json, "lock_va", output_json_hex(unit->lock_va));
 	json_object_set_new(json, "lock_size", output_json_hex(unit->lock_size));
-	json_object_set_new(json, "atomic", output_json_text(tristate(unit->atomic)));
+	json_object_set_new(json, "atomic", output_json_text(tristate(atomic_of(arguments, unit))));
 	json_array_append_new(arguments->units, json);
 }
 
@@ -157,7 +165,7 @@ static void on_plan(void *data, const struct panbind_event *event)
 	arguments->unit_count++;
 	arguments->op_count += unit->count;
 	arguments->driver_ops += unit->driver_ops;
-	arguments->atomic_units += unit->atomic == PANBIND_YES;
+	arguments->atomic_units += atomic_of(arguments, unit) == PANBIND_YES;
 	if (json)
 		add_unit_json(arguments, event);
 	else
@@ -183,13 +191,26 @@ static void tell_totals(struct arguments *arguments)
 	       arguments->driver_ops);
 }
 
+static int open_target(struct arguments *arguments)
+{
+	struct runner *runner = &arguments->runner;
+	enum panbind_tristate atomic;
+	int status;
+
+	if (!remote_wanted(runner->cmd))
+		return runner_open(runner);
+	status = remote_copy(runner, &atomic);
+	arguments->atomic_unknown = !status && atomic == PANBIND_UNKNOWN;
+	return status;
+}
+
 static int plan(struct arguments *arguments)
 {
 	struct runner *runner = &arguments->runner;
 	int status = runner_add(runner, arguments->file);
 
 	if (!status)
-		status = runner_open(runner);
+		status = open_target(arguments);
 	if (status)
 		return status;
 	runner->on_plan = on_plan;
@@ -212,7 +233,7 @@ int cmd_plan(struct cmd *cmd, int argc, char **argv)
 		cmd, options, parse, "FILE|-",
 		"Show what a script would do to the page tables, and change nothing: its ops after merging neighbours, "
 		"how wide the GPU's lock is for each, and which are atomic, one by one, for a GPU that reads "
-		"meanwhile.",
+		"meanwhile. With -d on a device without mappings, else on what the daemon has mapped.",
 		argc, argv, &arguments);
 	status = plan(&arguments);
 	runner_close(&arguments.runner);

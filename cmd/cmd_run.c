@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* `panbind run`: scripts, on a device in this process. */
+/* `panbind run`: scripts, on a device in this process or on what the daemon keeps. */
 #include <errno.h>
 #include <stdlib.h>
 
+#include "order.h"
+#include "remote.h"
 #include "runner.h"
 #include "show.h"
 
@@ -11,7 +13,8 @@ enum { KEY_MAP = 0x200, KEY_DUMP };
 struct arguments {
 	struct runner runner;
 	bool check, map, dump;
-	int files; /* argv from here on are files: argp has moved the options to the front */
+	json_t *record; /* --id, --comment, --durability */
+	int files;	/* argv from here on are files: argp has moved the options to the front */
 	char **argv;
 };
 
@@ -21,6 +24,7 @@ static const struct argp_option options[] = {
 	{"define", 'D', "NAME=VALUE", 0, "$NAME in the scripts; may be repeated"},
 	{"map", KEY_MAP, NULL, 0, "Afterwards, draw the address space of each VM"},
 	{"dump", KEY_DUMP, NULL, 0, "Afterwards, print the script that rebuilds the state"},
+	ORDER_RECORD_OPTIONS,
 	{0},
 };
 
@@ -56,7 +60,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--check takes one FILE at a time");
 		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return order_record_option(arguments->record, key, arg) ? 0 : ARGP_ERR_UNKNOWN;
 	}
 }
 
@@ -117,6 +121,47 @@ static void tell_totals(struct runner *runner, bool check)
 		   panbind_outcome_name(total->outcome));
 }
 
+static int dump_remote(struct runner *runner, struct client *client)
+{
+	char *text;
+	int status = remote_dump(client, NULL, &text);
+
+	if (status)
+		return status;
+	if (runner->cmd->out.json)
+		json_object_set_new(runner->cmd->out.doc, "dump", output_json_text(text));
+	else
+		fputs(text, stdout);
+	free(text);
+	return CMD_DONE;
+}
+
+/* In the daemon. A file with mistakes is not sent, with -k neither. */
+static int run_remote(struct arguments *arguments)
+{
+	struct runner *runner = &arguments->runner;
+	struct client client = {.fd = -1};
+	int status = CMD_DONE;
+
+	if (json_object_get(arguments->record, "txn_id") && arguments->files > 1)
+		return error_say(runner->cmd, CMD_USAGE, -EINVAL, "--id stands for one transaction: one FILE, please");
+	for (int i = 0; i < arguments->files; i++)
+		status = error_worse(status, runner_add(runner, arguments->argv[i]));
+	if (!status)
+		status = client_open(&client, runner->cmd);
+	if (status)
+		goto out;
+	status = remote_run(runner, &client, arguments->record, arguments->check);
+	tell_totals(runner, arguments->check);
+	if (arguments->map)
+		status = error_worse(status, remote_show_all(&client));
+	if (arguments->dump)
+		status = error_worse(status, dump_remote(runner, &client));
+out:
+	client_close(&client);
+	return status;
+}
+
 static int run_files(struct arguments *arguments)
 {
 	struct runner *runner = &arguments->runner;
@@ -143,14 +188,22 @@ static int run_files(struct arguments *arguments)
 
 int cmd_run(struct cmd *cmd, int argc, char **argv)
 {
-	struct arguments arguments = {.runner.cmd = cmd};
+	struct arguments arguments = {.runner.cmd = cmd, .record = json_object()};
 	int status;
 
 	cmd_parse(cmd, options, parse, "FILE|-...",
-		  "Run scripts on a device, in this process. A script without 'begin' is one transaction. All VMs, BOs "
-		  "and syncobjs it made are gone when the command ends. See panbind-script(5).",
+		  "Run scripts. A script without 'begin' is one transaction. With -d they run on a device in this "
+		  "process, and all VMs, BOs and syncobjs they made are gone when the command ends; else in the "
+		  "daemon, which keeps them. See panbind-script(5).",
 		  argc, argv, &arguments);
-	status = run_files(&arguments);
+	if (remote_wanted(cmd))
+		status = run_remote(&arguments);
+	else if (json_object_size(arguments.record))
+		status = error_say(cmd, CMD_USAGE, -EINVAL,
+				   "--id, --comment and --durability are for the daemon's log; here is none");
+	else
+		status = run_files(&arguments);
+	json_decref(arguments.record);
 	runner_close(&arguments.runner);
 	return status;
 }

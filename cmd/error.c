@@ -28,7 +28,8 @@ static json_t *error_json(const struct panbind_error *error, const struct error_
 	const char *outcome = context && context->has_outcome ? panbind_outcome_name(context->outcome) : NULL;
 	bool stage = error->stage != PANBIND_STAGE_NONE, range = error->size != 0;
 
-	json_object_set_new(json, "message", output_json_text(error->msg));
+	json_object_set_new(json, "message",
+			    output_json_text(context && context->message ? context->message : error->msg));
 	json_object_set_new(json, "name", output_json_text(panbind_errno_name(error->code)));
 	json_object_set_new(json, "errno", json_integer(-(json_int_t)error->code));
 	json_object_set_new(json, "stage", json_or_null(stage, output_json_text(panbind_stage_name(error->stage))));
@@ -38,6 +39,8 @@ static json_t *error_json(const struct panbind_error *error, const struct error_
 	json_object_set_new(json, "column", json_or_null(error->column != 0, json_integer(error->column)));
 	json_object_set_new(json, "va", json_or_null(range, output_json_hex(error->va)));
 	json_object_set_new(json, "size", json_or_null(range, output_json_hex(error->size)));
+	json_object_set_new(json, "pointer",
+			    context && context->pointer ? output_json_text(context->pointer) : json_null());
 	json_object_set_new(json, "outcome", outcome ? output_json_text(outcome) : json_null());
 	return json;
 }
@@ -139,7 +142,9 @@ static void print_outcome(const struct error_context *context)
 					    "takes no more",
 	};
 
-	if (context->outcome != PANBIND_OUTCOME_APPLIED)
+	if (context->message && context->outcome == PANBIND_OUTCOME_PARTIAL) /* from a daemon, of a whole script */
+		fputs("    partly applied: what was complete before it stays\n", stderr);
+	else if (context->outcome != PANBIND_OUTCOME_APPLIED)
 		fprintf(stderr, "    %s\n", sentences[context->outcome]);
 }
 
@@ -151,7 +156,10 @@ void error_report(struct cmd *cmd, const struct panbind_error *error, const stru
 	}
 	fflush(stdout); /* keep the order of what a person sees when both are one terminal */
 	print_place(&cmd->out, error->file, error->line, error->column);
-	fputs(error->msg[0] ? error->msg : strerror(-error->code), stderr);
+	if (context && context->message)
+		fputs(context->message, stderr);
+	else
+		fputs(error->msg[0] ? error->msg : strerror(-error->code), stderr);
 	print_facts(error);
 	putc('\n', stderr);
 	if (context && context->line && error->column)

@@ -15,6 +15,8 @@ struct error_context {
 	size_t line_size;
 	bool has_outcome;
 	enum panbind_outcome outcome;
+	const char *message; /* instead of the error's own, which may be cut; or NULL */
+	const char *pointer; /* JSON pointer to what a daemon refused, or NULL */
 };
 
 /** Report an error of the library. @context may be NULL. */

@@ -3,6 +3,7 @@
 #include "limit.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -74,6 +75,26 @@ void limit_watch(struct panbind_session *session)
 	atomic_store(&watched, session);
 	if (session && reached)
 		panbind_session_stop(session);
+}
+
+/* The signals are let through only while poll sleeps, so none can come between the look and the sleep. */
+int limit_poll(int fd, short events, int timeout_ms)
+{
+	struct timespec timeout = {timeout_ms / 1000, (long)(timeout_ms % 1000) * 1000000};
+	struct pollfd poll_fd = {.fd = fd, .events = events};
+	sigset_t ours, before;
+	int r = -1;
+
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGINT);
+	sigaddset(&ours, SIGTERM);
+	sigaddset(&ours, SIGHUP);
+	sigaddset(&ours, SIGALRM);
+	sigprocmask(SIG_BLOCK, &ours, &before);
+	if (!reached)
+		r = ppoll(&poll_fd, 1, timeout_ms < 0 ? NULL : &timeout, &before);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return reached ? -EINTR : r < 0 ? 0 : r;
 }
 
 int limit_status(void)

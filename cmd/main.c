@@ -26,11 +26,12 @@ const struct cmd_verb cmd_verbs[] = {
 	{"dump", "write the script that rebuilds a VM", cmd_dump},
 	{"import", "turn a recorded trace into a script", cmd_import},
 	{"help", "show the help of a command", cmd_help},
-	{"vm", "create, destroy, list, show VMs", cmd_daemon_verb, true},
-	{"bo", "create, destroy, list, read, write buffer objects", cmd_daemon_verb, true},
-	{"map", "map a piece of a BO", cmd_daemon_verb, true},
-	{"unmap", "unmap a range", cmd_daemon_verb, true},
-	{"sparse", "reserve, bind, unbind, release sparse regions", cmd_daemon_verb, true},
+	{"vm", "create, destroy, list, show VMs", cmd_order, CMD_IN_DAEMON},
+	{"bo", "create, destroy, list, read, write buffer objects", cmd_order, CMD_IN_DAEMON},
+	{"map", "map a piece of a BO", cmd_order, CMD_IN_DAEMON},
+	{"unmap", "unmap a range", cmd_order, CMD_IN_DAEMON},
+	{"sparse", "reserve, bind, unbind, release sparse regions", cmd_order, CMD_IN_DAEMON},
+	{"rpc", "call any method of the daemon", cmd_rpc, CMD_IN_DAEMON},
 	{0},
 };
 
@@ -42,10 +43,10 @@ const struct cmd_verb *cmd_verb_find(const char *name)
 	return NULL;
 }
 
-static void list_verbs(FILE *stream, bool needs_daemon)
+static void list_verbs(FILE *stream, enum cmd_place place)
 {
 	for (const struct cmd_verb *verb = cmd_verbs; verb->name; verb++)
-		if (verb->needs_daemon == needs_daemon)
+		if (verb->place == place)
 			fprintf(stream, "  %-8s %s\n", verb->name, verb->help);
 }
 
@@ -59,11 +60,11 @@ static char *program_doc(void)
 	if (!stream)
 		return NULL;
 	fputs("Change GPU page tables through panthor's VM_BIND, safely.\n\nCommands:\n", stream);
-	list_verbs(stream, false);
-	fputs("\nCommands on VMs that outlive the command. They need the daemon, which is not\n"
-	      "part of this version; in a script they work today (see 'run'):\n",
+	list_verbs(stream, CMD_HERE);
+	fputs("\nWith -d they work on a device in this process, else 'run', 'plan' and 'dump' on\n"
+	      "what the daemon panbindd keeps alive. Commands that need the daemon:\n",
 	      stream);
-	list_verbs(stream, true);
+	list_verbs(stream, CMD_IN_DAEMON);
 	fputs("\v'panbind COMMAND --help' tells about one command, panbind(1) about all of them.\n\n"
 	      "Exit status: 0 done; 1 failed, nothing applied; 2 usage or parse error; 3 no daemon or device; "
 	      "4 partly applied or unknown; 5 not permitted; 6 timed out.",

@@ -10,11 +10,13 @@
 #include "cmd.h"
 #include "limit.h"
 
-enum { KEY_COLOR = 0x100 };
+enum { KEY_COLOR = 0x100, KEY_GPU };
 
 static const struct argp_option common_options[] = {
 	{"device", 'd', "SPEC", 0,
 	 "Device: drm:PATH, drm:auto or sim:OPTIONS (default: $PANBIND_DEVICE, else drm:auto)"},
+	{"socket", 's', "PATH", 0, "The daemon's socket (default: $PANBIND_SOCKET, else where panbindd puts it)"},
+	{"gpu", KEY_GPU, "NAME", 0, "Which of the daemon's devices (default: its first one)"},
 	{"json", 'j', NULL, 0, "One JSON document on standard output"},
 	{"pretty", 'p', NULL, 0, "As --json, indented for people"},
 	{"quiet", 'q', NULL, 0, "No notes on standard error, only errors"},
@@ -54,6 +56,13 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 'd':
 		cmd->device_spec = arg;
+		cmd->device_option = true;
+		break;
+	case 's':
+		cmd->socket = arg;
+		break;
+	case KEY_GPU:
+		cmd->gpu = arg;
 		break;
 	case 'p':
 		cmd->out.pretty = true;
@@ -99,6 +108,9 @@ static error_t parse_verb(int key, char *arg, struct argp_state *state)
 
 	if (key == ARGP_KEY_INIT)
 		state->child_inputs[0] = verb->cmd;
+	if (key == ARGP_KEY_SUCCESS && verb->cmd->device_option && (verb->cmd->socket || verb->cmd->gpu))
+		argp_error(state, "-d is a device in this process, %s one in the daemon: one of them, please",
+			   verb->cmd->socket ? "-s" : "--gpu");
 	if (!verb->parser)
 		return ARGP_ERR_UNKNOWN;
 	state->input = verb->input;
@@ -122,7 +134,7 @@ void cmd_options_done(struct cmd *cmd)
 {
 	const char *spec = getenv("PANBIND_DEVICE");
 
-	if (!cmd->device_spec && spec && *spec)
+	if (!cmd->device_spec && !cmd->socket && !cmd->gpu && spec && *spec)
 		cmd->device_spec = spec;
 	cmd->device_named = cmd->device_spec != NULL;
 	if (!cmd->device_spec)

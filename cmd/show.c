@@ -47,60 +47,51 @@ static const char *state_of(const struct show *show)
 
 /* ---- Table ---- */
 
-static void table_mapping(const struct show *show, struct table *table, const struct panbind_mapping *mapping)
+static void table_mapping(const struct show_view *view, struct table *table, const struct panbind_mapping *mapping)
 {
-	char va[OUT_NUMBER], size[OUT_NUMBER], flags[OUT_NUMBER], name[OUT_NUMBER], text[256];
+	char va[OUT_NUMBER], size[OUT_NUMBER], flags[OUT_NUMBER], text[256];
+	const char *name = NULL;
+	uint64_t bo_size;
 
+	if (mapping->bo)
+		view->describe(view->data, mapping->bo, &name, &bo_size);
 	if (mapping->sparse)
 		snprintf(text, sizeof(text), "(sparse)");
 	else if (mapping->bo_offset)
-		snprintf(text, sizeof(text), "%.200s+0x%" PRIx64, show_bo_name(show->session, mapping->bo, name),
-			 mapping->bo_offset);
+		snprintf(text, sizeof(text), "%.200s+0x%" PRIx64, name, mapping->bo_offset);
 	else
-		snprintf(text, sizeof(text), "%.200s", show_bo_name(show->session, mapping->bo, name));
+		snprintf(text, sizeof(text), "%.200s", name);
 	table_row(table, (const char *[]){output_hex(va, mapping->va), output_size(size, mapping->size), text,
 					  output_flags(flags, mapping->flags)});
 }
 
-static void print_table(const struct show *show, const struct panbind_mapping *mappings, size_t count)
+static void print_table(const struct show_view *view)
 {
 	static const char *const heads[] = {"VA", "SIZE", "BO", "FLAGS"};
 	struct table table;
 	char range[OUT_NUMBER];
 
-	printf("vm %s: %s, %zu mapping%s, %s of addresses\n", show->name, state_of(show), count, count == 1 ? "" : "s",
-	       output_size(range, panbind_vm_va_range(show->vm)));
-	if (!count || table_begin(&table, 4, "rrll", heads))
+	printf("vm %s: %s, %zu mapping%s, %s of addresses\n", view->name, view->state, view->count,
+	       view->count == 1 ? "" : "s", output_size(range, view->va_range));
+	if (!view->count || table_begin(&table, 4, "rrll", heads))
 		return;
-	for (size_t i = 0; i < count; i++)
-		table_mapping(show, &table, &mappings[i]);
-	table_end(&table, stdout, show->cmd->out.color_stdout);
+	for (size_t i = 0; i < view->count; i++)
+		table_mapping(view, &table, &view->mappings[i]);
+	table_end(&table, stdout, view->cmd->out.color_stdout);
 }
 
 /* ---- Picture ---- */
 
-static void describe(void *data, const struct panbind_bo *bo, const char **ret_name, uint64_t *ret_size)
+static int draw(const struct show_view *view)
 {
-	const struct show *show = data;
-	const char *name = panbind_session_bo_name(show->session, bo);
-
-	if (!name)
-		name = panbind_bo_label(bo);
-	*ret_name = name ? name : "(unnamed)";
-	*ret_size = panbind_bo_size(bo);
-}
-
-static int draw(const struct show *show, const struct panbind_mapping *mappings, size_t count)
-{
-	struct show copy = *show;
-	const struct out *out = &show->cmd->out;
+	const struct out *out = &view->cmd->out;
 	struct draw picture = {
-		.name = show->name,
-		.va_range = panbind_vm_va_range(show->vm),
-		.mappings = mappings,
-		.count = count,
-		.describe = describe,
-		.data = &copy,
+		.name = view->name,
+		.va_range = view->va_range,
+		.mappings = view->mappings,
+		.count = view->count,
+		.describe = view->describe,
+		.data = view->data,
 		.width = out->width,
 		.utf8 = out->utf8,
 		.color = out->color_stdout,
@@ -109,18 +100,49 @@ static int draw(const struct show *show, const struct panbind_mapping *mappings,
 	return draw_map(stdout, &picture);
 }
 
+int show_view(const struct show_view *view, bool map)
+{
+	if (map)
+		return draw(view);
+	print_table(view);
+	return 0;
+}
+
+/* ---- A VM of a session ---- */
+
+/* The picture tells BOs without a name apart by their letters; the table has no letters, so there the handle helps. */
+struct describe {
+	struct panbind_session *session;
+	bool map;
+	char buffer[OUT_NUMBER];
+};
+
+static void describe(void *data, const struct panbind_bo *bo, const char **ret_name, uint64_t *ret_size)
+{
+	struct describe *how = data;
+	const char *name = panbind_session_bo_name(how->session, bo);
+
+	if (!name)
+		name = panbind_bo_label(bo);
+	if (!name && how->map)
+		name = "(unnamed)";
+	*ret_name = name ? name : show_bo_name(how->session, bo, how->buffer);
+	*ret_size = panbind_bo_size(bo);
+}
+
 int show_vm(const struct show *show, bool map)
 {
+	struct describe how = {show->session, map, ""};
 	struct panbind_mapping *mappings;
-	size_t count;
-	int error = gather(show->vm, &mappings, &count);
+	struct show_view view = {.cmd = show->cmd, .name = show->name, .describe = describe, .data = &how};
+	int error = gather(show->vm, &mappings, &view.count);
 
 	if (error)
 		return error;
-	if (map)
-		error = draw(show, mappings, count);
-	else
-		print_table(show, mappings, count);
+	view.state = state_of(show);
+	view.va_range = panbind_vm_va_range(show->vm);
+	view.mappings = mappings;
+	error = show_view(&view, map);
 	free(mappings);
 	return error;
 }

@@ -13,6 +13,19 @@ struct show {
 	struct panbind_vm *vm;
 };
 
+/** What is shown of a VM, wherever it lives. */
+struct show_view {
+	const struct cmd *cmd;
+	const char *name, *state;
+	uint64_t va_range;
+	const struct panbind_mapping *mappings; /* their BOs are only given to @describe */
+	size_t count;
+	void (*describe)(void *data, const struct panbind_bo *bo, const char **ret_name, uint64_t *ret_size);
+	void *data;
+};
+
+/** Print as a table, or draw. 0 or -ENOMEM. */
+int show_view(const struct show_view *view, bool map);
 /** Print the mappings as a table, or draw them. 0 or -ENOMEM. */
 int show_vm(const struct show *show, bool map);
 /** { name, id, va_range, state, mappings: [{va, size, bo, offset, flags, sparse}] } */

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of orders. See order.h. */
+#include "order.h"
+
+#define RANGE                                     \
+	{"vm", ORDER_TEXT}, {"va", ORDER_NUMBER}, \
+	{                                         \
+		"size", ORDER_NUMBER              \
+	}
+#define BIT	ORDER_BIT
+#define HOW	(BIT(ORDER_READONLY) | BIT(ORDER_NOEXEC) | BIT(ORDER_UNCACHED) | ORDER_RECORD)
+#define CHANGES .effect = CLIENT_CHANGES, .show = order_show_change
+#define NAME                       \
+	{                          \
+		"name", ORDER_TEXT \
+	}
+#define RANGE_OF "VM VA SIZE"
+
+const struct order_action order_actions[] = {
+	{"vm", "create", "NAME", "vm.create", CHANGES, .words = {NAME}, .options = BIT(ORDER_VA_RANGE) | ORDER_RECORD},
+	{"vm", "destroy", "NAME", "vm.destroy", CHANGES, .words = {NAME},
+	 .options = BIT(ORDER_MISSING_OK) | ORDER_RECORD},
+	{"vm", "list", "", "vm.list", .show = order_show_vms},
+	{"vm", "show", "NAME", "vm.show", .words = {{"name", ORDER_LOCAL}}, .options = BIT(ORDER_MAP),
+	 .run = order_show_vm},
+	{"bo", "create", "NAME SIZE", "bo.create", CHANGES, .words = {NAME, {"size", ORDER_NUMBER}},
+	 .options = BIT(ORDER_VM) | BIT(ORDER_NO_MMAP) | BIT(ORDER_WB_MMAP) | ORDER_RECORD},
+	{"bo", "destroy", "NAME", "bo.destroy", CHANGES, .words = {NAME},
+	 .options = BIT(ORDER_MISSING_OK) | ORDER_RECORD},
+	{"bo", "list", "", "bo.list", .show = order_show_bos},
+	{"bo", "read", "NAME OFF LEN", "bo.read",
+	 .words = {{"name", ORDER_LOCAL}, {"offset", ORDER_LOCAL}, {"size", ORDER_LOCAL}}, .run = order_read_bo},
+	{"bo", "write", "NAME OFF FILE", "bo.write", CLIENT_CHANGES,
+	 .words = {{"name", ORDER_LOCAL}, {"offset", ORDER_LOCAL}, {"file", ORDER_LOCAL}}, .run = order_write_bo},
+	{"map", NULL, RANGE_OF " BO[+OFF]", "bind.map", CHANGES, .words = {RANGE, {"bo", ORDER_BO}}, .options = HOW},
+	{"unmap", NULL, RANGE_OF, "bind.unmap", CHANGES, .words = {RANGE}, .options = ORDER_RECORD},
+	{"sparse", "reserve", RANGE_OF, "sparse.reserve", CHANGES, .words = {RANGE}, .options = ORDER_RECORD},
+	{"sparse", "bind", RANGE_OF " BO[+OFF]", "sparse.bind", CHANGES, .words = {RANGE, {"bo", ORDER_BO}},
+	 .options = HOW},
+	{"sparse", "unbind", RANGE_OF, "sparse.unbind", CHANGES, .words = {RANGE}, .options = ORDER_RECORD},
+	{"sparse", "release", RANGE_OF, "sparse.release", CHANGES, .words = {RANGE}, .options = ORDER_RECORD},
+	{0},
+};
