@@ -89,6 +89,8 @@ static int say_refused(struct client *client, int r)
 {
 	struct cmd *cmd = client->cmd;
 
+	if (client->silent && r != -EINTR)
+		return CMD_NO_DEVICE;
 	if (r == -EINTR)
 		return error_say(cmd, limit_status(), limit_code(), "%s: not connected: %s", client->path,
 				 limit_reason());
@@ -97,8 +99,6 @@ static int say_refused(struct client *client, int r)
 				 client->path);
 	if (r == -ENAMETOOLONG)
 		return error_say(cmd, CMD_USAGE, r, "%s: too long for the path of a socket", client->path);
-	if (client->silent)
-		return CMD_NO_DEVICE;
 	error_say(cmd, CMD_NO_DEVICE, r, "no daemon answers at %s: %s", client->path, strerror(-r));
 	error_note(cmd, 0, "to start one: panbindd --device=drm:auto --socket=%s (a simulated GPU: --device=sim:)",
 		   client->path);

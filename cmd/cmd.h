@@ -44,7 +44,7 @@ struct cmd_verb {
 	const char *name;
 	const char *help; /* one line, lower case, no full stop */
 	int (*run)(struct cmd *cmd, int argc, char **argv);
-	enum cmd_place { CMD_HERE = 0, CMD_IN_DAEMON } place; /* how --help groups them */
+	enum cmd_place { CMD_HERE = 0, CMD_IN_DAEMON, CMD_ON_LOG } place; /* how --help groups them */
 };
 
 extern const struct cmd_verb cmd_verbs[]; /* ends with a NULL name */
@@ -67,6 +67,11 @@ extern const struct argp cmd_common_argp;
  */
 void cmd_parse(struct cmd *cmd, const struct argp_option *options, argp_parser_t parser, const char *args_doc,
 	       const char *doc, int argc, char **argv, void *input);
+/**
+ * The same for a verb whose first word names one of its own commands: returns the index of that word in @argv, whose
+ * options are left to it.
+ */
+int cmd_parse_sub(struct cmd *cmd, const char *args_doc, const char *doc, int argc, char **argv);
 /** After all options are known: defaults from the environment, colour, the limit of -T. */
 void cmd_options_done(struct cmd *cmd);
 
@@ -77,8 +82,11 @@ int cmd_dump(struct cmd *cmd, int argc, char **argv);
 int cmd_help(struct cmd *cmd, int argc, char **argv);
 int cmd_import(struct cmd *cmd, int argc, char **argv);
 int cmd_info(struct cmd *cmd, int argc, char **argv);
+int cmd_log(struct cmd *cmd, int argc, char **argv);
+int cmd_monitor(struct cmd *cmd, int argc, char **argv);
 int cmd_order(struct cmd *cmd, int argc, char **argv);
 int cmd_plan(struct cmd *cmd, int argc, char **argv);
+int cmd_replay(struct cmd *cmd, int argc, char **argv);
 int cmd_rpc(struct cmd *cmd, int argc, char **argv);
 int cmd_run(struct cmd *cmd, int argc, char **argv);
 

@@ -150,7 +150,7 @@ static void print_outcome(const struct error_context *context)
 
 void error_report(struct cmd *cmd, const struct panbind_error *error, const struct error_context *context)
 {
-	if (cmd->out.json) {
+	if (cmd->out.json && !cmd->out.lines) {
 		json_array_append_new(cmd->out.errors, error_json(error, context));
 		return;
 	}
@@ -178,7 +178,7 @@ int error_say(struct cmd *cmd, int status, int code, const char *format, ...)
 	if (vasprintf(&text, format, args) < 0)
 		text = NULL;
 	va_end(args);
-	if (cmd->out.json) {
+	if (cmd->out.json && !cmd->out.lines) {
 		json_t *json = error_json(&error, NULL);
 
 		json_object_set_new(json, "message", output_json_text(text ? text : strerror(-code)));

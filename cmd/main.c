@@ -31,7 +31,10 @@ const struct cmd_verb cmd_verbs[] = {
 	{"map", "map a piece of a BO", cmd_order, CMD_IN_DAEMON},
 	{"unmap", "unmap a range", cmd_order, CMD_IN_DAEMON},
 	{"sparse", "reserve, bind, unbind, release sparse regions", cmd_order, CMD_IN_DAEMON},
+	{"monitor", "print changes as they happen", cmd_monitor, CMD_IN_DAEMON},
 	{"rpc", "call any method of the daemon", cmd_rpc, CMD_IN_DAEMON},
+	{"log", "show, follow, verify, compact, export, import, query, blame", cmd_log, CMD_ON_LOG},
+	{"replay", "repeat a log, and compare what comes of it", cmd_replay, CMD_ON_LOG},
 	{0},
 };
 
@@ -65,6 +68,8 @@ static char *program_doc(void)
 	      "what the daemon panbindd keeps alive. Commands that need the daemon:\n",
 	      stream);
 	list_verbs(stream, CMD_IN_DAEMON);
+	fputs("\nCommands on the daemon's log, which need no daemon:\n", stream);
+	list_verbs(stream, CMD_ON_LOG);
 	fputs("\v'panbind COMMAND --help' tells about one command, panbind(1) about all of them.\n\n"
 	      "Exit status: 0 done; 1 failed, nothing applied; 2 usage or parse error; 3 no daemon or device; "
 	      "4 partly applied or unknown; 5 not permitted; 6 timed out.",

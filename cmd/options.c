@@ -99,6 +99,7 @@ struct verb_input {
 	struct cmd *cmd;
 	argp_parser_t parser;
 	void *input;
+	int *sub; /* where to put the index of the word that names a command of its own; NULL: there is none */
 };
 
 static error_t parse_verb(int key, char *arg, struct argp_state *state)
@@ -111,6 +112,11 @@ static error_t parse_verb(int key, char *arg, struct argp_state *state)
 	if (key == ARGP_KEY_SUCCESS && verb->cmd->device_option && (verb->cmd->socket || verb->cmd->gpu))
 		argp_error(state, "-d is a device in this process, %s one in the daemon: one of them, please",
 			   verb->cmd->socket ? "-s" : "--gpu");
+	if (key == ARGP_KEY_ARG && verb->sub) {
+		*verb->sub = state->next - 1;
+		state->next = state->argc;
+		return 0;
+	}
 	if (!verb->parser)
 		return ARGP_ERR_UNKNOWN;
 	state->input = verb->input;
@@ -123,11 +129,30 @@ void cmd_parse(struct cmd *cmd, const struct argp_option *options, argp_parser_t
 	       const char *doc, int argc, char **argv, void *input)
 {
 	static const struct argp_child children[] = {CMD_COMMON_CHILD, {0}};
-	struct verb_input verb = {cmd, parser, input};
+	struct verb_input verb = {cmd, parser, input, NULL};
 	struct argp argp = {options, parse_verb, args_doc, doc, children};
 
 	argp_parse(&argp, argc, argv, 0, NULL, &verb);
 	cmd_options_done(cmd);
+}
+
+static error_t parse_no_sub(int key, char *arg, struct argp_state *state)
+{
+	if (key != ARGP_KEY_NO_ARGS)
+		return ARGP_ERR_UNKNOWN;
+	argp_error(state, "no command given");
+	return 0;
+}
+
+int cmd_parse_sub(struct cmd *cmd, const char *args_doc, const char *doc, int argc, char **argv)
+{
+	static const struct argp_child children[] = {CMD_COMMON_CHILD, {0}};
+	int sub = argc;
+	struct verb_input verb = {cmd, parse_no_sub, NULL, &sub};
+	struct argp argp = {NULL, parse_verb, args_doc, doc, children};
+
+	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &verb);
+	return sub;
 }
 
 void cmd_options_done(struct cmd *cmd)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "entry.h"
 #include "error.h"
 #include "order.h"
 #include "show.h"
@@ -134,24 +135,6 @@ static int fetch_vm(struct client *client, const char *name, json_t **ret_vm)
 	return status;
 }
 
-static uint32_t map_flags(const json_t *flags)
-{
-	static const struct {
-		const char *name;
-		uint32_t flag;
-	} names[] = {{"readonly", PANBIND_MAP_READONLY},
-		     {"noexec", PANBIND_MAP_NOEXEC},
-		     {"uncached", PANBIND_MAP_UNCACHED}};
-	uint32_t found = 0;
-	json_t *flag;
-	size_t i;
-
-	json_array_foreach (flags, i, flag)
-		for (size_t j = 0; j < sizeof(names) / sizeof(names[0]); j++)
-			if (json_is_string(flag) && strcmp(json_string_value(flag), names[j].name) == 0)
-				found |= names[j].flag;
-	return found;
-}
 
 /* A view only hands BOs back to describe(), so any pointer that tells them apart will do: the name, once for each. */
 struct names {
@@ -201,7 +184,7 @@ static struct panbind_mapping *mappings_of(struct names *names, const json_t *ma
 		mappings[i].va = client_number(item, "va");
 		mappings[i].size = client_number(item, "size");
 		mappings[i].bo_offset = client_number(item, "bo_offset");
-		mappings[i].flags = map_flags(json_object_get(item, "flags"));
+		mappings[i].flags = entry_map_flags(json_object_get(item, "flags"));
 		mappings[i].sparse = sparse;
 		mappings[i].bo = sparse ? NULL : (struct panbind_bo *)bo_of(names, item);
 	}

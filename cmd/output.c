@@ -65,16 +65,16 @@ static json_t *envelope(struct out *out, const char *verb, int status)
 
 int output_end(struct out *out, const char *verb, int status)
 {
-	if (out->doc) {
+	if (out->doc && !out->lines) {
 		json_t *whole = envelope(out, verb, status);
 
 		json_dumpf(whole, stdout, out->pretty ? JSON_INDENT(2) : JSON_COMPACT);
 		putc('\n', stdout);
 		json_decref(whole);
-		json_decref(out->doc);
-		json_decref(out->errors);
-		out->doc = out->errors = NULL;
 	}
+	json_decref(out->doc);
+	json_decref(out->errors);
+	out->doc = out->errors = NULL;
 	return status;
 }
 

@@ -7,7 +7,8 @@
  *   { "schema": 1, "command": VERB, "status": EXIT STATUS, ..., "errors": [...] }
  *
  * The verb fills out.json with its own members while it works; output_end() adds the common ones and writes it. So
- * that a document is always there, also after a failure, a verb never prints JSON itself.
+ * that a document is always there, also after a failure, a verb never prints JSON itself; but for those whose output
+ * is a stream of objects, which set out.lines.
  */
 #ifndef CMD_OUTPUT_H
 #define CMD_OUTPUT_H
@@ -22,6 +23,7 @@ enum out_color { OUT_COLOR_AUTO = 0, OUT_COLOR_ALWAYS, OUT_COLOR_NEVER };
 
 struct out {
 	bool json, pretty;
+	bool lines; /* the verb writes JSON objects itself, one a line as they come: no document, errors are text */
 	enum out_color color;
 	bool color_stdout, color_stderr, utf8; /* decided by output_begin() */
 	unsigned width;			       /* of the terminal, in columns */
@@ -57,7 +59,7 @@ json_t *output_json_flags(uint32_t flags);
 
 /* ---- Tables ---- */
 
-#define OUT_COLUMNS 12
+#define OUT_COLUMNS 64
 
 /** Rows gathered, then printed with every column as wide as its widest cell. */
 struct table {
