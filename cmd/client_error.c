@@ -76,7 +76,7 @@ static void fill_outcome(struct error_context *context, const struct panbind_err
 		context->outcome = PANBIND_OUTCOME_UNKNOWN;
 	else if (strcmp(applied, "all") == 0)
 		context->outcome = PANBIND_OUTCOME_APPLIED;
-	else if (error->stage >= PANBIND_STAGE_SUBMIT)
+	else if (error->stage >= PANBIND_STAGE_SUBMIT && error->stage <= PANBIND_STAGE_ROLLBACK)
 		context->outcome = PANBIND_OUTCOME_ROLLED_BACK;
 	else
 		context->has_outcome = false;

@@ -34,5 +34,6 @@ int cmd_help(struct cmd *cmd, int argc, char **argv)
 	}
 	snprintf(name, sizeof(name), "panbind %s", topic);
 	args[0] = name;
+	cmd->verb = topic;
 	return cmd_verb_find(topic)->run(cmd, 2, args);
 }

@@ -45,8 +45,8 @@ static void write_object(const char *kind, const struct panbind_log_state_object
 		json_object_set_new(json, "exclusive_vm", entry_json_ref(&object->object.exclusive_vm));
 	if (object->lost_seq)
 		json_object_set_new(json, "lost_seq", json_integer((json_int_t)object->lost_seq));
-	if (object->unnamed)
-		json_object_set_new(json, "unnamed", json_true());
+	if (object->destroyed_seq)
+		json_object_set_new(json, "destroyed_seq", json_integer((json_int_t)object->destroyed_seq));
 	entry_json_line(json);
 }
 

@@ -71,7 +71,7 @@ static int import_object(struct importing *importing, const json_t *json, bool i
 		.object.flags = (uint32_t)client_number(json, "bo_flags"),
 		.created_seq = client_number(json, "created_seq"),
 		.lost_seq = client_number(json, "lost_seq"),
-		.unnamed = json_is_true(json_object_get(json, "unnamed")),
+		.destroyed_seq = client_number(json, "destroyed_seq"),
 	};
 
 	if (entry_read_ref(json, "object", &object.object.ref) < 0 || !object.object.ref.name ||

@@ -6,6 +6,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 GOLDEN=$SOURCE/tests/golden
 export COLUMNS=80
+export PANBIND_SOCKET=$TMP/no-daemon # not one that happens to run
 cd "$TMP" || exit 1
 
 out() { cat "$TMP/out"; }

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # panbind(1) tells the truth: its examples run, and it knows every command, option and variable.
-# shellcheck source=tests/shell/cli.sh
-. "$(dirname "$0")/cli.sh"
+# shellcheck source=tests/shell/daemon.sh
+. "$(dirname "$0")/daemon.sh"
+start_daemon || exit 1
 MAN=$SOURCE/man/panbind.1
 mkdir bin
 ln -s "$PANBIND" bin/panbind
@@ -20,12 +21,13 @@ for example in example-*; do
 	examples=$((examples + 1))
 	status "example: $(head -n 1 "$example")" 0 bash -e -o pipefail "$example"
 done
-ok "there are examples" [ "$examples" -ge 7 ]
+ok "there are examples" [ "$examples" -ge 12 ]
 
 for verb in $("$PANBIND" --help | sed -nE 's/^  ([a-z]+) +[a-z].*/\1/p'); do
 	ok "the page has the command $verb" grep -qE "^\.(SS|BR?|SY|B) .*\b$verb\b" "$MAN"
 done
-for verb in '' devices info run plan dump import; do
+for verb in '' devices info run plan dump import vm bo map unmap sparse monitor rpc log 'log show' 'log follow' 'log blame' \
+	'log status' 'log verify' 'log compact' 'log query' 'log export' 'log import' replay; do
 	# shellcheck disable=SC2086
 	for option in $("$PANBIND" $verb --help | grep -oE -- '--[a-z-]+' | sort -u); do
 		ok "the page has ${verb:-panbind}'s $option" grep -qF -- "$option" page.txt
@@ -34,6 +36,9 @@ done
 "$PANBIND" --help >help.txt
 for option in $(sed -n '/^OPTIONS/,/^COMMANDS/p' page.txt | grep -oE -- '--[a-z-]+' | sort -u); do
 	ok "--help has the page's $option" grep -qF -- "$option" help.txt
+done
+for sub in $("$PANBIND" log --help | sed -nE 's/^  ([a-z]+) +[a-z].*/\1/p'); do
+	ok "the page has the command log $sub" grep -qE "^\.BR? .*log .*\b$sub\b" "$MAN"
 done
 for option in minor va-bits as-slots atomic name fault; do
 	ok "the page has sim:$option" grep -qE "^ +$option=" page.txt

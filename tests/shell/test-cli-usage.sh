@@ -6,7 +6,8 @@
 
 status "--help succeeds" 0 "$PANBIND" --help
 like "--help says what it is" "$(out)" "^Change GPU page tables"
-for verb in devices info run plan dump import help vm bo map unmap sparse; do
+verbs='devices info run plan dump import help vm bo map unmap sparse monitor rpc log replay'
+for verb in $verbs; do
 	like "--help lists $verb" "$(out)" "^  $verb +[a-z]"
 done
 like "--help has the exit statuses" "$(tr '\n' ' ' <"$TMP/out")" "0 done; 1 failed, nothing applied; 2 usage .* 6 timed out"
@@ -15,7 +16,7 @@ cp "$TMP/out" "$TMP/help"
 status "--help again" 0 "$PANBIND" --help
 ok "the same text" cmp -s "$TMP/out" "$TMP/help"
 
-for verb in devices info run plan dump import help vm bo map unmap sparse; do
+for verb in $verbs; do
 	status "$verb --help succeeds" 0 "$PANBIND" "$verb" --help
 	like "$verb --help has its name" "$(out)" "^Usage: panbind $verb "
 	like "$verb --help has the common options" "$(out)" "-T, --timeout=SECS"
@@ -23,6 +24,12 @@ for verb in devices info run plan dump import help vm bo map unmap sparse; do
 	status "help $verb succeeds" 0 "$PANBIND" help "$verb"
 	ok "help $verb is the same text" cmp -s "$TMP/out" "$TMP/help"
 	status "$verb -h succeeds" 0 "$PANBIND" "$verb" -h
+done
+
+for sub in show follow blame status verify compact query export import; do
+	like "log --help lists $sub" "$("$PANBIND" log --help)" "^  $sub +[a-z]"
+	status "log $sub --help succeeds" 0 "$PANBIND" log "$sub" --help
+	like "log $sub --help has its name" "$(out)" "^Usage: panbind log $sub "
 done
 
 status "--version succeeds" 0 "$PANBIND" --version
@@ -50,11 +57,11 @@ status "options may follow the verb" 0 "$PANBIND" info -d sim: --json
 json "and count there" .command info
 
 for verb in vm bo map unmap sparse; do
-	status "$verb needs the daemon" 3 "$PANBIND" -d sim: "$verb" create x
+	status "$verb needs the daemon" 3 "$PANBIND" -d sim: "$verb"
 	like "$verb points to run" "$(err)" "needs the daemon.*panbind run FILE"
 done
-status "so in JSON, too" 3 "$PANBIND" --json vm list
-json "with a name" '.status, .errors[0].name' $'3\nENOTCONN'
+status "so in JSON, too" 3 "$PANBIND" --json -q vm list
+json "with a name" '.status, .errors[0].name' $'3\nENOENT'
 is "and nothing on standard error" "$(err)" ""
 
 # An output that cannot be written is noticed, whoever writes it.
