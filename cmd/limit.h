@@ -24,8 +24,8 @@ int limit_status(void);
 int limit_code(void);
 const char *limit_reason(void);
 /**
- * Wait until @fd has one of @events, or @timeout_ms passed (negative: for ever). 1 when it has, 0 after the time, -EINTR
- * when the end is asked for, also when that was before: no wait outlives the limit.
+ * Wait until @fd has one of @events, or @timeout_ms passed (negative: for ever). 1 when it has, 0 after the time,
+ * -EINTR when the end is asked for, also when that was before: no wait outlives the limit.
  */
 int limit_poll(int fd, short events, int timeout_ms);
 /** The session that is to be stopped, NULL for none. */

@@ -8,7 +8,8 @@
 
 /** "65536", "0x1_0000", "64K": 0, -EINVAL, or -ERANGE beyond 64 bits. */
 int number_parse(const char *text, uint64_t *ret_value);
-/** "NAME" or "NAME+OFFSET", split where the offset begins: *ret_offset is 0 without one. @text is cut. 0 or as above. */
+/** "NAME" or "NAME+OFFSET", split where the offset begins: *ret_offset is 0 without one. @text is cut. 0 or as above.
+ */
 int number_split_offset(char *text, uint64_t *ret_offset);
 /**
  * A moment: "2026-11-22T21:50:09.5Z", without Z in local time, seconds, the time of day or the day may be missing

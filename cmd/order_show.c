@@ -135,7 +135,6 @@ static int fetch_vm(struct client *client, const char *name, json_t **ret_vm)
 	return status;
 }
 
-
 /* A view only hands BOs back to describe(), so any pointer that tells them apart will do: the name, once for each. */
 struct names {
 	const json_t *bos; /* of bo.list, for the sizes */

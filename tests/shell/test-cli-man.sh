@@ -15,7 +15,7 @@ ok "the page is right roff" bash -c '[ -z "$(man --warnings -E UTF-8 -l -Tutf8 -
 # The examples: each line behind "$ ", with what is continued by a backslash, as a person would type it.
 MANWIDTH=160 man -E UTF-8 -l "$MAN" 2>/dev/null | col -bx >page.txt
 sed -n '/^EXAMPLES/,/^SEE ALSO/p' page.txt | awk '/^ +\$ / { sub(/^ +\$ /, ""); on = 1 } on { print; on = /\\$/; if (!on) print "" }' |
-	awk 'BEGIN { RS = "" } { print > ("example-" NR) }'
+	awk 'BEGIN { RS = "" } { print > sprintf("example-%02d", NR) }'
 examples=0
 for example in example-*; do
 	examples=$((examples + 1))
