@@ -21,6 +21,21 @@ like "and shows the VA space" "$(cat "$TMP/out")" "vm tex: 64 KiB of 1 BO"
 status "the interrupted bind of the README is resumed" 0 \
 	"$PANBIND" -d 'sim:minor=2,fault=VM_BIND#3=EINTR' run "$SOURCE/examples/defrag.pb"
 
+sed -n '/^panbindd --device/,/^```/p' "$readme" | grep -v '^```' >"$TMP/daemon.sh"
+ok "there is a daemon in it" grep -q "^panbind replay" "$TMP/daemon.sh"
+ln -s "$BUILD/daemon/panbindd" "$TMP/bin/panbindd"
+{
+	sed 1q "$TMP/daemon.sh"
+	echo 'for i in $(seq 50); do panbind -q rpc rpc.ping >/dev/null 2>&1 && break; sleep 0.1; done'
+	sed 1d "$TMP/daemon.sh"
+	echo 'kill %1; wait'
+} >"$TMP/daemon-test.sh"
+mkdir "$TMP/run"
+status "the daemon's commands run as they are printed" 0 env HOME="$TMP/run" \
+	PANBIND_SOCKET="$TMP/run/s" PATH="$TMP/bin:$PATH" bash -e "$TMP/daemon-test.sh"
+like "and the log knows who did it" "$(cat "$TMP/out")" "first light"
+like "and the replay is the same" "$(cat "$TMP/out" "$TMP/err")" "0 differences"
+
 for file in README.md CONTRIBUTING.md; do
 	for link in $(grep -oE '\]\([^)#]+\)' "$SOURCE/$file" | tr -d '])(' | grep -v '^https\?:'); do
 		ok "$file: $link exists" test -e "$SOURCE/$link"
