@@ -37,7 +37,7 @@ struct call {
 	const char *text, *file, *log;
 	const char *txn_id, *comment;
 	uint64_t va, size, offset, bo_offset, va_range;
-	uint64_t since, until, limit, seq;
+	uint64_t since, until, limit;
 	uint32_t flags;	     /* PANBIND_MAP_* or PANBIND_BO_* */
 	uint32_t durability; /* enum durability */
 	bool missing_ok, map, check, keep_going, verify, has_since, has_until;

@@ -21,8 +21,9 @@
 #include "say.h"
 #include "util.h"
 
-#define LINES_A_TURN 256 /* then others get their turn */
-#define PATIENCE_MS  5000
+#define LINES_A_TURN  256 /* then others get their turn */
+#define LINES_AT_ONCE 16  /* then the devices' threads get theirs, while the rest is decoded */
+#define PATIENCE_MS   5000
 
 static const char *state_name(enum conn_state state)
 {
@@ -106,8 +107,11 @@ void conn_pump(struct conn *conn)
 	size_t size;
 	int lines = 0;
 
-	while (lines++ < LINES_A_TURN && conn_may_take(conn) && conn_next_line(conn, &line, &size))
+	while (lines++ < LINES_A_TURN && conn_may_take(conn) && conn_next_line(conn, &line, &size)) {
 		conn_take_line(conn, line, size);
+		if (lines % LINES_AT_ONCE == 0)
+			engines_submit(conn->server);
+	}
 	if (conn->state != CONN_OPEN)
 		return;
 	if (conn_has_line(conn)) {

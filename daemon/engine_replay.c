@@ -126,6 +126,29 @@ static void free_names(struct replay *replay)
 
 /* ---- At the start ---- */
 
+/**
+ * A VM whose mapping was not known in the end (an undo had failed) is rebuilt as it was last known, and usable again.
+ * The log does not say that of it: the state has to be logged anew before anything else is.
+ */
+static int note_lost_vms(struct engine *engine, struct panbind_error *reterr)
+{
+	const struct panbind_log_state_object *vm;
+	struct panbind_log_state *state;
+	int r = panbind_log_state_create(engine->log, UINT64_MAX, (struct panbind_log_ref){0}, &state, reterr);
+
+	if (r < 0)
+		return r == -ERANGE ? 0 : r; /* an empty log */
+	for (size_t i = 0; (vm = panbind_log_state_vm(state, i)); i++) {
+		if (!vm->lost_seq)
+			continue;
+		say(SAY_WARNING, "%s: the mapping of %s was lost at entry %llu, and is restored as it was before",
+		    engine->name, vm->object.ref.name, (unsigned long long)vm->lost_seq);
+		engine->diverged = true;
+	}
+	panbind_log_state_destroy(state);
+	return 0;
+}
+
 int engine_restore(struct engine *engine)
 {
 	struct replay replay = {.engine = engine};
@@ -134,6 +157,8 @@ int engine_restore(struct engine *engine)
 	int r = run_replay(&replay, engine->log, 0, true, &result, &error);
 
 	free_names(&replay);
+	if (r == 0)
+		r = note_lost_vms(engine, &error);
 	if (r < 0) {
 		say(SAY_ERROR, "%s: the log cannot be repeated: %s", engine->name,
 		    error.msg[0] ? error.msg : strerror(-r));

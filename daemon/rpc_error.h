@@ -24,7 +24,6 @@ enum rpc_code {
 	RPC_JOURNAL = -32004,	    /* the log could not record it */
 	RPC_TOO_LARGE = -32005,	    /* beyond a limit of the greeting */
 	RPC_BUSY = -32006,	    /* not now: too many connections, or stopping */
-	RPC_TXN_ID = -32007,	    /* the transaction id was used for something else */
 };
 
 enum applied { APPLIED_NONE, APPLIED_ALL, APPLIED_PARTIAL, APPLIED_UNKNOWN };

@@ -306,6 +306,44 @@ static void test_without_restore_it_starts_empty(void **state)
 	json_decref(result);
 }
 
+static void test_a_lost_vm_comes_back_as_it_was_before(void **state)
+{
+	char *before, *after;
+	json_t *error;
+
+	client_close(&client);
+	daemon_stop(&daemon_);
+	daemon_spawn(&daemon_, "sim:minor=6,fault=VM_BIND#2:op=1:EIO,fault=VM_BIND#3=EIO", NULL);
+	while (!client_connect(&client, &daemon_))
+		usleep(2000);
+	make_objects();
+	must("bind.map", map_params(0x1000, NULL));
+	before = dump();
+	error = client_error(&client, -32000, "txn.run",
+			     json_pack("{s:s, s:[{s:s, s:i, s:i}, {s:s, s:i, s:i, s:s}]}", "vm", "v", "ops", "op",
+				       "unmap", "va", 0x1000, "size", 4096, "op", "map", "va", 0x8000, "size", 4096,
+				       "bo", "b"));
+	assert_string_equal(data_text(error, "applied"), "unknown");
+	json_decref(error);
+	restart(false, "--restore"); /* without the faults */
+	after = dump();
+	assert_string_equal(after, before);
+	free(after);
+	free(before);
+	/* It is usable, and from here on the log knows it again: what is done now comes back too. */
+	must("bind.map", map_params(0x20000, NULL));
+	before = dump();
+	restart(false, "--restore");
+	after = dump();
+	assert_string_equal(after, before);
+	free(before);
+	free(after);
+	after = daemon_said(&daemon_);
+	assert_non_null(strstr(after, "the mapping of v was lost at entry"));
+	assert_non_null(strstr(after, "logging its state anew"));
+	free(after);
+}
+
 static void test_replay_of_another_log(void **state)
 {
 	char other[128], *before, *after;
@@ -581,6 +619,7 @@ int main(void)
 		TEST(test_restore_brings_everything_back),
 		TEST(test_restore_from_a_compacted_log),
 		TEST(test_without_restore_it_starts_empty),
+		TEST(test_a_lost_vm_comes_back_as_it_was_before),
 		TEST(test_replay_of_another_log),
 		cmocka_unit_test_setup_teardown(test_a_full_disk_refuses_and_undoes, setup, teardown_disk),
 		cmocka_unit_test_setup_teardown(test_pipelined_calls_are_undone_last_first, setup, teardown_disk),
