@@ -55,8 +55,8 @@ int client_ask(struct client *client, const char *method, json_t *params, enum c
 /** The next message that comes on its own: CMD_DONE, or the exit status of what ended the connection. */
 int client_next(struct client *client, json_t **ret_message);
 
-/** Report an "error" member and return its exit status. @source may be NULL. */
-int client_error(struct cmd *cmd, const json_t *error, const struct client_source *source);
+/** Report an "error" member, @json, and return its exit status. @source may be NULL. */
+int client_error(struct cmd *cmd, const json_t *json, const struct client_source *source);
 
 /* ---- Members ---- */
 

@@ -67,10 +67,10 @@ static void fill_outcome(struct error_context *context, const struct panbind_err
 {
 	const char *applied = client_text(data, "applied");
 
-	context->has_outcome = true;
+	context->has_outcome = applied != NULL;
 	if (!applied)
-		context->has_outcome = false;
-	else if (strcmp(applied, "partial") == 0)
+		return;
+	if (strcmp(applied, "partial") == 0)
 		context->outcome = PANBIND_OUTCOME_PARTIAL;
 	else if (strcmp(applied, "unknown") == 0)
 		context->outcome = PANBIND_OUTCOME_UNKNOWN;

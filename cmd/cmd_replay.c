@@ -219,7 +219,7 @@ static int replay_there(struct replay *replay)
 {
 	struct panbind_log_replay_result result = {0};
 	struct client client;
-	json_t *params, *answer = NULL;
+	json_t *params = NULL, *answer = NULL;
 	int status = request_of(replay, &params);
 
 	if (status)

@@ -60,7 +60,7 @@ static void print_hex(uint64_t offset, const unsigned char *bytes, size_t size)
 	for (size_t row = 0; row < size; row += 16) {
 		size_t count = size - row < 16 ? size - row : 16;
 
-		printf("%08llx ", (unsigned long long)(offset + row));
+		printf("%08llx ", (unsigned long long)offset + row);
 		for (size_t i = 0; i < 16; i++)
 			if (i < count)
 				printf("%s%02x", i == 8 ? "  " : " ", bytes[row + i]);
