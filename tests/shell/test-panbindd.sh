@@ -69,6 +69,20 @@ for option in $(sed -n '/^OPTIONS/,/^ROLES/p' "$TMP/page.txt" | grep -oE -- '--[
 	ok "--help has the page's $option" grep -qF -- "$option" "$TMP/help"
 done
 
+# Completion: of options, and of what an option takes.
+# shellcheck source=packaging/completions/panbindd
+. "$SOURCE/packaging/completions/panbindd"
+complete_words() {
+	COMP_WORDS=(panbindd "$@") COMP_CWORD=$# COMPREPLY=()
+	compopt() { :; }
+	_panbindd panbindd
+	echo "${COMPREPLY[*]}"
+}
+is "an option is completed" "$(complete_words --resto)" "--restore"
+is "so is what it takes" "$(complete_words --print op)" "openrpc"
+is "also behind a =" "$(complete_words --print = me)" "methods"
+is "and a device" "$(complete_words --device s)" "sim:"
+
 if command -v systemd-analyze >/dev/null; then
 	mkdir units
 	cp "$SOURCE/packaging/systemd/panbindd.socket" units
