@@ -103,7 +103,7 @@ cp "$TMP/out" export.jsonl
 is "is a line an entry, and one before them" "$(wc -l <export.jsonl)" "$(($(log status -j | jq .log.last) + 1))"
 status "log import" 0 log import export.jsonl copy.db
 is "says nothing" "$(out)$(err)" ""
-log export --log=copy.db | ok "the copy's export is the same" cmp -s - export.jsonl
+ok "the copy's export is the same" cmp -s <(log export --log=copy.db) export.jsonl
 status "the copy is in order" 0 log verify --deep --log=copy.db
 status "log import onto a file that is there" 1 log import export.jsonl copy.db
 like "is refused" "$(err)" "copy.db: .*"
@@ -133,7 +133,7 @@ status "log export of it" 0 log export
 cp "$TMP/out" folded.jsonl
 is "begins with the state" "$(sed -n 1p folded.jsonl | jq .state_seq)" 6
 status "log import of that" 0 log import folded.jsonl folded.db
-log export --log=folded.db | ok "gives the same again" cmp -s - folded.jsonl
+ok "gives the same again" cmp -s <(log export --log=folded.db) folded.jsonl
 status "in order" 0 log verify --deep --log=folded.db
 status "log compact --log of the daemon's, by another name" 0 log compact --log="$TMP/../$(basename "$TMP")/log.db" --until=7
 status "log compact of another log" 0 log compact --log=copy.db
