@@ -64,8 +64,8 @@ static char *program_doc(void)
 		return NULL;
 	fputs("Change GPU page tables through panthor's VM_BIND, safely.\n\nCommands:\n", stream);
 	list_verbs(stream, CMD_HERE);
-	fputs("\nWith -d they work on a device in this process, else 'run', 'plan' and 'dump' on\n"
-	      "what the daemon panbindd keeps alive. Commands that need the daemon:\n",
+	fputs("\nWith -d they work on a device in this process; without, 'run', 'plan' and\n"
+	      "'dump' work on what the daemon panbindd keeps. These need the daemon:\n",
 	      stream);
 	list_verbs(stream, CMD_IN_DAEMON);
 	fputs("\nCommands on the daemon's log, which need no daemon:\n", stream);
