@@ -13,6 +13,7 @@
 #include "say.h"
 #include "util.h"
 
+#define HEAVY_BYTES (1u << 20)	/* what a large answer counts for while it is under way */
 #define ARRAY_BYTES (64u << 20) /* of answers in one line; beyond it they become errors */
 
 static void send_line(struct conn *conn, struct jw *line)
@@ -139,6 +140,8 @@ static void start_call(struct conn *conn, struct request *request)
 		deliver(request);
 		return;
 	}
+	if (request->method->heavy)
+		request->bytes += HEAVY_BYTES;
 	request->peer = conn->peer;
 	if (request->method->journaled) {
 		peer_argv(&conn->peer);

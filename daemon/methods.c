@@ -281,6 +281,7 @@ static const struct field r_discover[] = {{"openrpc", FIELD_TEXT, "Version of Op
 #define LOOP(fn)   .place = ON_LOOP, .on_loop = fn
 #define DEVICE(fn) .place = ON_DEVICE, .on_device = fn
 #define RECORDED   .journaled = true
+#define HEAVY	   .heavy = true
 
 static const struct method table[] = {
 	{"rpc.ping", ROLE_READ, LOOP(server_ping), RESULTS(r_ping),
@@ -295,7 +296,7 @@ static const struct method table[] = {
 	 .help = "Destroy a VM and all mappings in it"},
 	{"vm.list", ROLE_READ, DEVICE(engine_vm_list), PARAMS(p_device), RESULTS(r_vms),
 	 .help = "List VMs in order of creation"},
-	{"vm.show", ROLE_READ, DEVICE(engine_vm_show), PARAMS(p_vm_show), RESULTS(r_vm),
+	{"vm.show", ROLE_READ, DEVICE(engine_vm_show), PARAMS(p_vm_show), HEAVY, RESULTS(r_vm),
 	 .help = "Show a VM, with `map` also what is mapped where"},
 	{"vm.state", ROLE_READ, DEVICE(engine_vm_state), PARAMS(p_vm_state), RESULTS(r_state),
 	 .help = "Ask the driver whether a VM is usable"},
@@ -305,7 +306,7 @@ static const struct method table[] = {
 	 .help = "Give a buffer object up; live mappings keep its memory"},
 	{"bo.list", ROLE_READ, DEVICE(engine_bo_list), PARAMS(p_device), RESULTS(r_bos),
 	 .help = "List BOs in order of creation"},
-	{"bo.read", ROLE_BIND, DEVICE(engine_bo_read), PARAMS(p_bo_read), RESULTS(r_data),
+	{"bo.read", ROLE_BIND, DEVICE(engine_bo_read), PARAMS(p_bo_read), HEAVY, RESULTS(r_data),
 	 .help = "Read what a BO holds"},
 	{"bo.write", ROLE_BIND, DEVICE(engine_bo_write), PARAMS(p_bo_write), RESULTS(r_written),
 	 .help = "Write into a BO; contents are not part of the log"},
@@ -325,11 +326,11 @@ static const struct method table[] = {
 	 .help = "Run ops over one or more VMs, all or nothing"},
 	{"txn.status", ROLE_BIND, DEVICE(engine_txn_status), PARAMS(p_txn_status), RESULTS(r_status),
 	 .help = "Say what became of a transaction id"},
-	{"script.run", ROLE_BIND, DEVICE(engine_script_run), RECORDED, PARAMS(p_script_run), RESULTS(r_script),
+	{"script.run", ROLE_BIND, DEVICE(engine_script_run), RECORDED, PARAMS(p_script_run), HEAVY, RESULTS(r_script),
 	 .help = "Run a script on the VMs and BOs of the daemon"},
-	{"state.dump", ROLE_READ, DEVICE(engine_state_dump), PARAMS(p_state_dump), RESULTS(r_dump),
+	{"state.dump", ROLE_READ, DEVICE(engine_state_dump), PARAMS(p_state_dump), HEAVY, RESULTS(r_dump),
 	 .help = "Write the script that rebuilds the state"},
-	{"journal.show", ROLE_READ, LOOP(server_journal_show), PARAMS(p_journal_show), RESULTS(r_entries),
+	{"journal.show", ROLE_READ, LOOP(server_journal_show), PARAMS(p_journal_show), HEAVY, RESULTS(r_entries),
 	 .help = "List entries of the log"},
 	{"journal.status", ROLE_READ, LOOP(server_journal_status), PARAMS(p_device), RESULTS(r_journal),
 	 .help = "Say how the log is"},

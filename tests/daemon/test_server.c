@@ -171,6 +171,59 @@ static void test_who_does_not_read_is_not_read(void **state)
 	daemon_stop(daemon);
 }
 
+/** Kilobytes that the daemon has in memory. */
+static long resident(const struct daemon *daemon)
+{
+	char path[48], line[128];
+	long kib = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)daemon->pid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "VmRSS: %ld", &kib) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return kib;
+}
+
+static void test_large_answers_that_nobody_reads_do_not_pile_up(void **state)
+{
+	struct daemon *daemon = *state;
+	char calls[16384] = "";
+	struct client slow;
+	long before;
+
+	daemon_start(daemon, NULL);
+	client_open(&slow, daemon);
+	json_decref(client_result(&slow, "bo.create", json_pack("{s:s, s:i}", "name", "b", "size", 1 << 20)));
+	json_decref(client_result(&slow, "bo.read", json_pack("{s:s, s:i}", "name", "b", "size", 1 << 20)));
+	before = resident(daemon);
+	for (int i = 0; i < 100; i++) /* 140 MB of answers, asked for in one write */
+		strcat(calls, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"bo.read\","
+			      "\"params\":{\"name\":\"b\",\"size\":1048576}}\n");
+	client_send(&slow, calls, strlen(calls));
+	for (int calm = 0; calm < 10; calm++) { /* until it grows no more */
+		long now = resident(daemon);
+
+		usleep(50000);
+		if (resident(daemon) > now)
+			calm = 0;
+	}
+	ping(daemon);
+	assert_true(resident(daemon) - before < 64 * 1024);
+	for (int i = 0; i < 100; i++) {
+		json_t *answer = client_read(&slow);
+
+		assert_int_equal(json_string_length(json_object_get(json_object_get(answer, "result"), "data")),
+				 1398104);
+		json_decref(answer);
+	}
+	client_close(&slow);
+	daemon_stop(daemon);
+}
+
 static void test_clients_that_vanish_leave_nothing(void **state)
 {
 	static const char calls[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"rpc.discover\"}\n"
@@ -566,6 +619,7 @@ int main(void)
 		TEST(test_a_thousand_connections_at_once),
 		TEST(test_one_too_many_is_told_so),
 		TEST(test_who_does_not_read_is_not_read),
+		TEST(test_large_answers_that_nobody_reads_do_not_pile_up),
 		TEST(test_clients_that_vanish_leave_nothing),
 		TEST(test_what_a_vanished_client_asked_for_is_done),
 		TEST(test_socket_is_for_owner_and_group),
