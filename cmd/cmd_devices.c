@@ -6,12 +6,6 @@
 #include "error.h"
 #include "target.h"
 
-/* As panbind_device_get_info() says it, without opening the node for longer than the list took. */
-static const char *atomic_of(const struct panbind_node *node)
-{
-	return node->version_major > 1 || node->version_minor >= 7 ? "yes" : "unknown";
-}
-
 static const char *sparse_of(const struct panbind_node *node)
 {
 	return node->version_major > 1 || node->version_minor >= 9 ? "yes" : "no";
@@ -33,8 +27,8 @@ static void print_nodes(struct cmd *cmd, const struct panbind_node *nodes, size_
 	for (size_t i = 0; i < count; i++) {
 		snprintf(spec, sizeof(spec), "drm:%s", nodes[i].path);
 		version_text(&nodes[i], version);
-		table_row(&table,
-			  (const char *[]){spec, nodes[i].driver, version, atomic_of(&nodes[i]), sparse_of(&nodes[i])});
+		table_row(&table, (const char *[]){spec, nodes[i].driver, version, output_tristate(nodes[i].atomic),
+						   sparse_of(&nodes[i])});
 	}
 	table_end(&table, stdout, cmd->out.color_stdout);
 }
@@ -47,10 +41,10 @@ static void json_nodes(struct cmd *cmd, const struct panbind_node *nodes, size_t
 	for (size_t i = 0; i < count; i++) {
 		snprintf(spec, sizeof(spec), "drm:%s", nodes[i].path);
 		version_text(&nodes[i], version);
-		json_array_append_new(array,
-				      json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "device", spec, "path", nodes[i].path,
-						"driver", nodes[i].driver, "version", version, "atomic",
-						atomic_of(&nodes[i]), "native_sparse", sparse_of(&nodes[i])));
+		json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "device", spec, "path",
+						       nodes[i].path, "driver", nodes[i].driver, "version", version,
+						       "atomic", output_tristate(nodes[i].atomic), "native_sparse",
+						       sparse_of(&nodes[i])));
 	}
 	json_object_set_new(cmd->out.doc, "devices", array);
 }

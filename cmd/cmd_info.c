@@ -6,11 +6,6 @@
 #include "error.h"
 #include "target.h"
 
-static const char *tristate(enum panbind_tristate value)
-{
-	return value == PANBIND_YES ? "yes" : value == PANBIND_NO ? "no" : "unknown";
-}
-
 static void version_text(const struct panbind_device_info *info, char text[OUT_NUMBER])
 {
 	snprintf(text, OUT_NUMBER, "%d.%d.%d", info->version_major, info->version_minor, info->version_patchlevel);
@@ -60,9 +55,9 @@ static void print_info(const struct cmd *cmd, const struct panbind_device_info *
 	linef(cmd, "device", "%s:%s", info->backend, info->path);
 	version_text(info, text);
 	linef(cmd, "driver", "%s %s", info->driver, text);
-	line(cmd, "atomic updates", tristate(info->atomic));
-	line(cmd, "native sparse", tristate(info->native_sparse));
-	line(cmd, "BO labels", tristate(info->bo_labels));
+	line(cmd, "atomic updates", output_tristate(info->atomic));
+	line(cmd, "native sparse", output_tristate(info->native_sparse));
+	line(cmd, "BO labels", output_tristate(info->bo_labels));
 	gpu_text(info, text);
 	line(cmd, "GPU", text);
 	linef(cmd, "GPU revision", "0x%08" PRIx32, info->gpu_rev);
@@ -101,9 +96,9 @@ static void json_info(const struct cmd *cmd, const struct panbind_device_info *i
 	json_object_set_new(json, "path", output_json_text(info->path));
 	json_object_set_new(json, "driver", output_json_text(info->driver));
 	json_object_set_new(json, "version", output_json_text(version));
-	json_object_set_new(json, "atomic", output_json_text(tristate(info->atomic)));
-	json_object_set_new(json, "native_sparse", output_json_text(tristate(info->native_sparse)));
-	json_object_set_new(json, "bo_labels", output_json_text(tristate(info->bo_labels)));
+	json_object_set_new(json, "atomic", output_json_text(output_tristate(info->atomic)));
+	json_object_set_new(json, "native_sparse", output_json_text(output_tristate(info->native_sparse)));
+	json_object_set_new(json, "bo_labels", output_json_text(output_tristate(info->bo_labels)));
 	json_object_set_new(json, "gpu_id", output_json_hex(info->gpu_id));
 	json_object_set_new(json, "gpu_rev", output_json_hex(info->gpu_rev));
 	json_object_set_new(json, "csf_id", output_json_hex(info->csf_id));

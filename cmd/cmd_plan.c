@@ -49,11 +49,6 @@ static const char *type_name(enum panbind_op_type type)
 	return names[type];
 }
 
-static const char *tristate(enum panbind_tristate value)
-{
-	return value == PANBIND_YES ? "yes" : value == PANBIND_NO ? "no" : "unknown";
-}
-
 /* A copy of the daemon's device always knows; the device itself may not. */
 static enum panbind_tristate atomic_of(const struct arguments *arguments, const struct panbind_plan_unit *unit)
 {
@@ -113,7 +108,7 @@ static void print_unit(struct arguments *arguments, const struct panbind_event *
 	table_row(&arguments->table,
 		  (const char *[]){ops, type_name(unit->op.type), output_hex(va, unit->op.va),
 				   output_size(size, unit->op.size), bo, replaces, output_hex(lock, unit->lock_va),
-				   output_size(width, unit->lock_size), tristate(atomic_of(arguments, unit))});
+				   output_size(width, unit->lock_size), output_tristate(atomic_of(arguments, unit))});
 }
 
 /* ---- JSON ---- */
@@ -143,7 +138,7 @@ static void add_unit_json(struct arguments *arguments, const struct panbind_even
 	json_object_set_new(json, "replaces", json_integer(unit->replaces));
 	json_object_set_new(json, "lock_va", output_json_hex(unit->lock_va));
 	json_object_set_new(json, "lock_size", output_json_hex(unit->lock_size));
-	json_object_set_new(json, "atomic", output_json_text(tristate(atomic_of(arguments, unit))));
+	json_object_set_new(json, "atomic", output_json_text(output_tristate(atomic_of(arguments, unit))));
 	json_array_append_new(arguments->units, json);
 }
 

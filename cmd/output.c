@@ -10,8 +10,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "panbind.h"
-
 static bool wants_color(const struct out *out, FILE *stream)
 {
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -117,6 +115,11 @@ const char *output_size(char buffer[OUT_NUMBER], uint64_t bytes)
 	else
 		snprintf(buffer, OUT_NUMBER, "%s%" PRIu64 " %s", about, whole, units[unit]);
 	return buffer;
+}
+
+const char *output_tristate(enum panbind_tristate value)
+{
+	return value == PANBIND_YES ? "yes" : value == PANBIND_NO ? "no" : "unknown";
 }
 
 const char *output_hex(char buffer[OUT_NUMBER], uint64_t value)

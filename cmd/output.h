@@ -19,6 +19,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "panbind.h"
+
 enum out_color { OUT_COLOR_AUTO = 0, OUT_COLOR_ALWAYS, OUT_COLOR_NEVER };
 
 struct out {
@@ -47,6 +49,10 @@ const char *output_paint(bool on, enum out_paint paint);
 #define OUT_NUMBER 32
 /** "64 KiB", "1.5 MiB": exact where it can be said in one decimal, else "~1.3 GiB". Returns @buffer. */
 const char *output_size(char buffer[OUT_NUMBER], uint64_t bytes);
+
+/** yes, no or unknown. */
+const char *output_tristate(enum panbind_tristate value);
+
 /** "0x10000", as JSON strings and columns have it. Returns @buffer. */
 const char *output_hex(char buffer[OUT_NUMBER], uint64_t value);
 /** A text that came from outside as a JSON string: what is not UTF-8 in it becomes U+FFFD, so nothing is lost whole. */

@@ -133,8 +133,9 @@ struct panbind_device_info {
 };
 
 /**
- * Fill in what is known of a device. `atomic`: the simulator knows; a driver of 1.7 or newer has it; below that it
- * cannot be told from outside (PANBIND_UNKNOWN) unless panbind_device_assume_atomic() was called.
+ * Fill in what is known of a device. `atomic`: the simulator knows; a kernel says it in
+ * /sys/module/panthor/parameters/atomic_updates, if it has that file; else a driver of 1.7 or newer has it, and below
+ * that it cannot be told from outside (PANBIND_UNKNOWN) unless panbind_device_assume_atomic() was called.
  */
 int panbind_device_get_info(struct panbind_device *device, struct panbind_device_info *ret_info);
 
@@ -146,6 +147,7 @@ struct panbind_node {
 	char path[64];
 	char driver[16];
 	int version_major, version_minor, version_patchlevel;
+	enum panbind_tristate atomic; /* as panbind_device_get_info() has it */
 };
 
 /**

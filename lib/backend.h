@@ -91,6 +91,14 @@ extern const struct pb_backend pb_backend_sim; /* sim/sim.c */
 int pb_drm_nodes(struct panbind_node *nodes, size_t max);
 
 /**
+ * Are the page table updates of the running panthor atomic?
+ *
+ * A driver that carries the change says so in sysfs; where it is silent the version decides. @sysfs: "/sys", or the
+ * folder that a test has put in its place. backend_drm.c.
+ */
+enum panbind_tristate pb_drm_atomic(const char *sysfs, int version_minor);
+
+/**
  * Open "NAME:REST" raw, without a struct panbind_device around it: what panbind_device_open() and the conformance
  * tests start from. backend.c.
  */

@@ -128,13 +128,23 @@ static const char *drm_path(struct pb_file *file)
 	return to_node(file)->path;
 }
 
+enum panbind_tristate pb_drm_atomic(const char *sysfs, int version_minor)
+{
+	char path[256], flag = '\0';
+	snprintf(path, sizeof(path), "%s/module/panthor/parameters/atomic_updates", sysfs);
+	pb_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && read(fd, &flag, 1) == 1 && (flag == 'Y' || flag == 'N'))
+		return flag == 'Y' ? PANBIND_YES : PANBIND_NO;
+	/* Merged together with 1.7, and without a version of its own. */
+	return version_minor >= 7 ? PANBIND_YES : PANBIND_UNKNOWN;
+}
+
 static int drm_atomic(struct pb_file *file)
 {
 	drmVersionPtr version = drmGetVersion(to_node(file)->fd);
 	int minor = version ? version->version_minor : 0;
 	drmFreeVersion(version);
-	/* Merged together with 1.7 and without a version of its own; an older minor may be a patched kernel. */
-	return minor >= 7 ? PANBIND_YES : PANBIND_UNKNOWN;
+	return pb_drm_atomic("/sys", minor);
 }
 
 /** Does panthor drive this node? Fills @ret_node when it does. */
@@ -148,6 +158,7 @@ static bool probe_node(const char *path, struct panbind_node *ret_node)
 			.version_major = version->version_major,
 			.version_minor = version->version_minor,
 			.version_patchlevel = version->version_patchlevel,
+			.atomic = pb_drm_atomic("/sys", version->version_minor),
 		};
 		snprintf(ret_node->path, sizeof(ret_node->path), "%s", path);
 		snprintf(ret_node->driver, sizeof(ret_node->driver), "%s", version->name);

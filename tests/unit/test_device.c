@@ -6,7 +6,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -134,6 +138,51 @@ static void each_minor_has_its_features(void **state)
 	}
 }
 
+/* A folder that stands for /sys, in which panthor's parameter reads @text, or has none when @text is NULL. */
+static enum panbind_tristate told_by(const char *text, int version_minor)
+{
+	static const char *const folders[] = {"", "/module", "/module/panthor", "/module/panthor/parameters"};
+	char sysfs[] = "/tmp/panbind-sysfs-XXXXXX", path[128];
+	assert_non_null(mkdtemp(sysfs));
+	for (size_t i = 1; i < PB_ARRAY_SIZE(folders); i++) {
+		snprintf(path, sizeof(path), "%s%s", sysfs, folders[i]);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	snprintf(path, sizeof(path), "%s%s/atomic_updates", sysfs, folders[3]);
+	if (text) {
+		int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
+		assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+		close(fd);
+	}
+
+	enum panbind_tristate told = pb_drm_atomic(sysfs, version_minor);
+
+	unlink(path);
+	for (size_t i = PB_ARRAY_SIZE(folders); i-- > 0;) {
+		snprintf(path, sizeof(path), "%s%s", sysfs, folders[i]);
+		assert_int_equal(rmdir(path), 0);
+	}
+	return told;
+}
+
+static void a_driver_that_says_it_is_atomic_is_believed(void **state)
+{
+	assert_int_equal(told_by("Y\n", 0), PANBIND_YES);
+	assert_int_equal(told_by("Y\n", 9), PANBIND_YES);
+	assert_int_equal(told_by("N\n", 0), PANBIND_NO);
+	assert_int_equal(told_by("N\n", 9), PANBIND_NO);
+}
+
+static void the_version_decides_where_the_driver_is_silent(void **state)
+{
+	static const char *const silent[] = {NULL, "", "\n", "maybe\n"};
+	for (size_t i = 0; i < PB_ARRAY_SIZE(silent); i++) {
+		assert_int_equal(told_by(silent[i], 6), PANBIND_UNKNOWN);
+		assert_int_equal(told_by(silent[i], 7), PANBIND_YES);
+	}
+	assert_int_equal(pb_drm_atomic("/nonexistent", 0), PANBIND_UNKNOWN); /* no sysfs at all */
+}
+
 static void what_is_assumed_of_a_kernel_is_reported(void **state)
 {
 	struct fake fake;
@@ -214,6 +263,8 @@ int main(void)
 		cmocka_unit_test(another_driver_is_refused),
 		cmocka_unit_test(what_the_driver_says_is_reported),
 		cmocka_unit_test(each_minor_has_its_features),
+		cmocka_unit_test(a_driver_that_says_it_is_atomic_is_believed),
+		cmocka_unit_test(the_version_decides_where_the_driver_is_silent),
 		cmocka_unit_test(what_is_assumed_of_a_kernel_is_reported),
 		cmocka_unit_test(interrupted_queries_are_made_again),
 		cmocka_unit_test(a_failed_query_is_an_error),
