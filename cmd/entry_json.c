@@ -70,6 +70,7 @@ static void add_who(json_t *json, const struct panbind_log_entry *entry)
 	add_text(json, "argv", entry->argv);
 	add_text(json, "comment", entry->comment);
 	add_text(json, "txn_id", entry->txn_id);
+	add_text(json, "digest", entry->digest);
 }
 
 static void add_outcome(json_t *json, const struct panbind_log_entry *entry)

@@ -163,6 +163,7 @@ static void read_who(struct panbind_log_entry *entry, const json_t *json)
 	entry->argv = client_text(json, "argv");
 	entry->comment = client_text(json, "comment");
 	entry->txn_id = client_text(json, "txn_id");
+	entry->digest = client_text(json, "digest");
 }
 
 static int read_outcome(struct entry_reader *reader, const json_t *json)

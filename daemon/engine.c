@@ -45,51 +45,6 @@ int engine_check_log(struct engine *engine, struct request *request)
 	return RPC_JOURNAL;
 }
 
-static void answer_repetition(struct request *request, const struct panbind_log_txn *txn)
-{
-	struct jw *out = &request->out;
-
-	jw_object(out, "result");
-	jw_bool(out, "repeated", true);
-	jw_string(out, "outcome", panbind_outcome_name(txn->outcome));
-	jw_int(out, "seq", (int64_t)txn->seq);
-	jw_object_end(out);
-}
-
-static enum applied applied_then(const struct panbind_log_txn *txn)
-{
-	return txn->outcome == PANBIND_OUTCOME_ROLLED_BACK ? APPLIED_NONE
-	       : txn->outcome == PANBIND_OUTCOME_PARTIAL   ? APPLIED_PARTIAL
-							   : APPLIED_UNKNOWN;
-}
-
-/** Has a call of this id been carried out before? Then its first outcome is the answer. */
-static bool is_repetition(struct engine *engine, struct request *request)
-{
-	struct panbind_error error = {.op = PANBIND_NO_OP};
-	struct panbind_log_txn txn;
-
-	if (!request->method->journaled || !request->call.txn_id || !engine->log ||
-	    panbind_log_txn_lookup(engine->log, request->call.txn_id, &txn) < 0)
-		return false;
-	if (txn.pending) { /* its fate is decided in a moment */
-		units_drain(engine);
-		if (panbind_log_txn_lookup(engine->log, request->call.txn_id, &txn) < 0)
-			return false;
-	}
-	if (txn.result == 0) {
-		answer_repetition(request, &txn);
-		return true;
-	}
-	error.code = txn.result;
-	error.stage = txn.stage;
-	error.op = txn.failing_op;
-	snprintf(error.msg, sizeof(error.msg), "%s", txn.message);
-	rpc_error_from_library(&request->error, &error, applied_then(&txn));
-	request->error.retryable = false; /* under this id it stays failed */
-	return true;
-}
-
 static bool lacks_log(struct engine *engine, struct request *request)
 {
 	if (engine->log || !request->call.txn_id)
@@ -103,11 +58,13 @@ static void carry_out(struct engine *engine, struct request *request)
 {
 	int r = 0;
 
-	if (!lacks_log(engine, request) && !is_repetition(engine, request)) {
+	if (!lacks_log(engine, request) && !engine_is_repetition(engine, request)) {
 		if (request->method->journaled)
 			r = engine_check_log(engine, request);
 		if (r == 0)
 			r = request->method->on_device(engine, request);
+		if (r != METHOD_PENDING && request->error.code)
+			r = engine_remember_refusal(engine, request);
 	}
 	if (r != METHOD_PENDING)
 		engine_answer(engine, request);
@@ -159,6 +116,7 @@ void engine_fill_entry(const struct request *request, enum panbind_log_kind kind
 	entry->pid = request->peer.pid;
 	entry->argv = request->peer.argv && *request->peer.argv ? request->peer.argv : NULL;
 	entry->txn_id = request->call.txn_id;
+	entry->digest = request->digest[0] ? request->digest : NULL;
 	entry->comment = request->call.comment;
 	entry->durability = durabilities[request->call.durability];
 }
@@ -172,6 +130,20 @@ void engine_fill_failure(struct panbind_log_entry *entry, const struct panbind_e
 	entry->failing_op = error->op;
 	entry->applied = outcome == PANBIND_OUTCOME_ROLLED_BACK ? 0 : PANBIND_LOG_UNCLEAR;
 	entry->message = error->msg;
+}
+
+int engine_make_op_room(struct engine *engine, size_t count)
+{
+	struct panbind_log_op *grown;
+
+	if (count <= engine->op_room)
+		return 0;
+	grown = reallocarray(engine->ops, count, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	engine->ops = grown;
+	engine->op_room = count;
+	return 0;
 }
 
 /* ---- Names ---- */

@@ -37,20 +37,6 @@ static bool takes_bo(const struct call_op *op)
 
 /* ---- Before: names, and the entry's ops ---- */
 
-static int make_room(struct engine *engine, size_t count)
-{
-	struct panbind_log_op *grown;
-
-	if (count <= engine->op_room)
-		return 0;
-	grown = reallocarray(engine->ops, count, sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	engine->ops = grown;
-	engine->op_room = count;
-	return 0;
-}
-
 /** Where in the message a part of op @index is; a call that is one op has its parts among its parameters. */
 static const char *part(const struct binding *binding, size_t index, const char *name, char *buffer, size_t size)
 {
@@ -59,6 +45,22 @@ static const char *part(const struct binding *binding, size_t index, const char 
 	else
 		snprintf(buffer, size, "/params/%s", name);
 	return buffer;
+}
+
+/** The op as the log has it; whether its names stand for something is another matter. */
+static void fill_op(struct binding *binding, size_t index)
+{
+	const struct call_op *op = &binding->ops[index];
+
+	binding->engine->ops[index] = (struct panbind_log_op){
+		.type = op->type,
+		.flags = op->flags,
+		.vm = {.name = vm_of(binding->request, op)},
+		.bo = {.name = takes_bo(op) ? op->bo : NULL},
+		.va = op->va,
+		.size = op->size,
+		.bo_offset = op->bo_offset,
+	};
 }
 
 static int resolve(struct binding *binding, size_t index)
@@ -80,15 +82,6 @@ static int resolve(struct binding *binding, size_t index)
 		request->error.op = (uint32_t)index;
 		return request->error.code;
 	}
-	binding->engine->ops[index] = (struct panbind_log_op){
-		.type = op->type,
-		.flags = op->flags,
-		.vm = {.name = vm},
-		.bo = {.name = takes_bo(op) ? op->bo : NULL},
-		.va = op->va,
-		.size = op->size,
-		.bo_offset = op->bo_offset,
-	};
 	return 0;
 }
 
@@ -96,8 +89,10 @@ static int resolve_all(struct binding *binding)
 {
 	int r = 0;
 
-	if (make_room(binding->engine, binding->count) < 0)
+	if (engine_make_op_room(binding->engine, binding->count) < 0)
 		return rpc_error_set(&binding->request->error, RPC_INTERNAL, ENOMEM, "out of memory");
+	for (size_t i = 0; i < binding->count; i++)
+		fill_op(binding, i);
 	for (size_t i = 0; r == 0 && i < binding->count; i++)
 		r = resolve(binding, i);
 	return r;
@@ -257,6 +252,19 @@ static int record(struct binding *binding, int result, uint64_t latency_ns)
 	return unit_record(unit, request, &entry);
 }
 
+/** A name that stands for nothing ends the call before its ops are tried; with a txn_id that is an outcome too. */
+static int end_unresolved(struct binding *binding, int code, uint64_t latency_ns)
+{
+	const struct rpc_error *refusal = &binding->request->error;
+
+	if (code != RPC_NOT_FOUND || !binding->request->call.txn_id || !binding->engine->log)
+		return code;
+	binding->outcome = PANBIND_OUTCOME_ROLLED_BACK;
+	binding->error = (struct panbind_error){.code = -refusal->err, .stage = refusal->stage, .op = refusal->op};
+	snprintf(binding->error.msg, sizeof(binding->error.msg), "%.159s", refusal->message);
+	return record(binding, -refusal->err, latency_ns);
+}
+
 static int bind_ops(struct engine *engine, struct request *request, const struct call_op *ops, size_t count)
 {
 	struct binding binding = {.engine = engine, .request = request, .ops = ops, .count = count};
@@ -264,7 +272,7 @@ static int bind_ops(struct engine *engine, struct request *request, const struct
 	int r = resolve_all(&binding);
 
 	if (r != 0)
-		return r;
+		return end_unresolved(&binding, r, now_ns() - began);
 	r = run_txn(&binding);
 	if (r < 0) {
 		write_failure(&binding);
@@ -326,38 +334,4 @@ int engine_sparse_release(struct engine *engine, struct request *request)
 int engine_txn_run(struct engine *engine, struct request *request)
 {
 	return bind_ops(engine, request, request->call.ops, request->call.op_count);
-}
-
-static void write_status(struct jw *out, const struct panbind_log_txn *txn)
-{
-	jw_bool(out, "known", true);
-	jw_bool(out, "pending", txn->pending);
-	jw_int(out, "seq", (int64_t)txn->seq);
-	jw_string(out, "outcome", panbind_outcome_name(txn->outcome));
-	if (txn->result == 0)
-		return;
-	jw_object(out, "error");
-	jw_string(out, "name", panbind_errno_name(txn->result));
-	jw_int(out, "errno", -txn->result);
-	jw_string(out, "stage", panbind_stage_name(txn->stage));
-	if (txn->failing_op != PANBIND_NO_OP)
-		jw_int(out, "op", txn->failing_op);
-	jw_string(out, "message", txn->message);
-	jw_object_end(out);
-}
-
-int engine_txn_status(struct engine *engine, struct request *request)
-{
-	struct panbind_log_txn txn;
-	int r = engine->log ? panbind_log_txn_lookup(engine->log, request->call.txn_id, &txn) : -EOPNOTSUPP;
-
-	if (r < 0 && r != -ENOENT)
-		return rpc_error_set(&request->error, RPC_JOURNAL, -r, "the log cannot be asked: %s", strerror(-r));
-	jw_object(&request->out, "result");
-	if (r == -ENOENT)
-		jw_bool(&request->out, "known", false);
-	else
-		write_status(&request->out, &txn);
-	jw_object_end(&request->out);
-	return 0;
 }

@@ -155,22 +155,21 @@ int engine_bo_create(struct engine *engine, struct request *request)
 
 /* ---- Destroying ---- */
 
-static int answer_destroyed(struct request *request, bool destroyed)
+static void answer_destroyed(struct request *request, bool destroyed)
 {
 	jw_object(&request->out, "result");
 	jw_bool(&request->out, "destroyed", destroyed);
-	if (!destroyed)
-		jw_object_end(&request->out);
-	return 0;
 }
 
-static int destroy_nothing(struct request *request, const char *what)
+static int destroy_nothing(struct engine *engine, struct request *request, const char *what)
 {
 	char message[200];
 
-	if (request->call.missing_ok)
-		return answer_destroyed(request, false);
 	snprintf(message, sizeof(message), "there is no %s %s", what, request->call.name);
+	if (request->call.missing_ok) {
+		answer_destroyed(request, false);
+		return engine_remember_nothing(engine, request, message);
+	}
 	return refuse(request, RPC_NOT_FOUND, ENOENT, "/params/name", message);
 }
 
@@ -191,7 +190,7 @@ int engine_vm_destroy(struct engine *engine, struct request *request)
 	struct unit *unit;
 
 	if (!panbind_session_vm(engine->session, request->call.name))
-		return destroy_nothing(request, "VM");
+		return destroy_nothing(engine, request, "VM");
 	unit = unit_new(engine, UNIT_VM_DESTROY, request->call.name);
 	if (!unit)
 		return refuse(request, RPC_INTERNAL, ENOMEM, NULL, "out of memory");
@@ -206,7 +205,7 @@ int engine_bo_destroy(struct engine *engine, struct request *request)
 	struct unit *unit;
 
 	if (!bo)
-		return destroy_nothing(request, "BO");
+		return destroy_nothing(engine, request, "BO");
 	unit = unit_new(engine, UNIT_BO_DESTROY, request->call.name);
 	exclusive_vm = panbind_session_bo_vm(engine->session, bo);
 	if (unit && exclusive_vm)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Between the files of the engine: engine.c (the thread), unit.c (what is done and not yet recorded), engine_bind.c,
- * engine_object.c, engine_script.c, engine_replay.c (methods).
+ * Between the files of the engine: engine.c (the thread), unit.c (what is done and not yet recorded), engine_txn.c
+ * (what comes twice), engine_bind.c, engine_object.c, engine_script.c, engine_replay.c (methods).
  */
 #ifndef PBD_ENGINE_PRIVATE_H
 #define PBD_ENGINE_PRIVATE_H
@@ -81,6 +81,8 @@ void engine_fill_entry(const struct request *request, enum panbind_log_kind kind
 /** The entry says how it ended. */
 void engine_fill_failure(struct panbind_log_entry *entry, const struct panbind_error *error,
 			 enum panbind_outcome outcome);
+/** Room in engine->ops. 0 or -ENOMEM. */
+int engine_make_op_room(struct engine *engine, size_t count);
 uint64_t now_ns(void);
 
 /** The VM or BO of that name, or NULL with the refusal in request->error. */
@@ -107,12 +109,24 @@ void units_settle(struct engine *engine);
 /** Wait for the log, then settle all. */
 void units_drain(struct engine *engine);
 
+/* ---- engine_txn.c ---- */
+
+/** Has a call of this txn_id been carried out before? Then its first outcome, or a refusal, is the answer. */
+bool engine_is_repetition(struct engine *engine, struct request *request);
+/**
+ * The call is refused (request->error) and has left no entry: with a txn_id it gets one, so that it stays refused.
+ * Returns METHOD_PENDING, or the error's code when the call is still the caller's to answer.
+ */
+int engine_remember_refusal(struct engine *engine, struct request *request);
+/** The same for a call that found nothing to destroy and may; the "result" object of its answer is open. */
+int engine_remember_nothing(struct engine *engine, struct request *request, const char *message);
+
 /* ---- engine_replay.c ---- */
 
 /** Rebuild what the engine's own log implies. */
 int engine_restore(struct engine *engine);
 
-/* ---- engine_script.c ---- */
+/* ---- engine_script.c, engine_script_record.c ---- */
 
 panbind_event_fn engine_on_event;
 panbind_record_fn engine_on_record;

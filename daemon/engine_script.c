@@ -10,19 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine_private.h"
-#include "record.h"
+#include "engine_script.h"
 #include "util.h"
 
 #define OUTPUT_BYTES (8u << 20)
-
-/** A script that runs. */
-struct running {
-	struct request *request;
-	struct jw output, errors;
-	bool cut;
-	uint64_t seq; /* of the last entry, 0: none */
-};
 
 /* ---- What it says ---- */
 
@@ -114,130 +105,6 @@ void engine_on_event(void *data, const struct panbind_event *event)
 		say_error(running, event);
 }
 
-/* ---- What it changes ---- */
-
-static enum panbind_log_op_type op_type(enum panbind_change_type type)
-{
-	switch (type) {
-	case PANBIND_CHANGE_MAP:
-		return PANBIND_LOG_MAP;
-	case PANBIND_CHANGE_UNMAP:
-		return PANBIND_LOG_UNMAP;
-	case PANBIND_CHANGE_SPARSE_RESERVE:
-		return PANBIND_LOG_SPARSE_RESERVE;
-	case PANBIND_CHANGE_SPARSE_BIND:
-		return PANBIND_LOG_SPARSE_BIND;
-	case PANBIND_CHANGE_SPARSE_UNBIND:
-		return PANBIND_LOG_SPARSE_UNBIND;
-	case PANBIND_CHANGE_SPARSE_RELEASE:
-		return PANBIND_LOG_SPARSE_RELEASE;
-	default:
-		return PANBIND_LOG_SYNC_ONLY;
-	}
-}
-
-static bool is_op(const struct panbind_change *change)
-{
-	return change->type <= PANBIND_CHANGE_SYNC_ONLY;
-}
-
-/** The entry of an object that was made or destroyed. */
-static int fill_object(struct engine *engine, const struct panbind_change *change, struct panbind_log_entry *entry)
-{
-	bool created = change->type == PANBIND_CHANGE_VM_CREATE || change->type == PANBIND_CHANGE_BO_CREATE;
-	bool is_vm = change->type == PANBIND_CHANGE_VM_CREATE || change->type == PANBIND_CHANGE_VM_DESTROY;
-	enum object_kind kind = is_vm ? OBJECT_VM : OBJECT_BO;
-	const char *name = is_vm ? change->vm : change->bo;
-	uint64_t generation = registry_get(&engine->registry, kind, name) + created;
-
-	entry->kind = is_vm ? (created ? PANBIND_LOG_VM_CREATE : PANBIND_LOG_VM_DESTROY)
-			    : (created ? PANBIND_LOG_BO_CREATE : PANBIND_LOG_BO_DESTROY);
-	entry->object.ref = (struct panbind_log_ref){name, generation};
-	entry->object.size = created ? change->size : 0;
-	entry->object.flags = created ? change->flags : 0;
-	entry->object.exclusive_vm.name = kind == OBJECT_BO && created ? change->vm : NULL;
-	return registry_set(&engine->registry, kind, name, generation);
-}
-
-/** The entry of neighbouring ops. Returns how many there are, 0: out of memory. */
-static size_t fill_ops(struct engine *engine, const struct panbind_change *changes, size_t count,
-		       struct panbind_log_entry *entry)
-{
-	struct panbind_log_op *ops;
-	size_t n = 0;
-
-	while (n < count && is_op(&changes[n]))
-		n++;
-	ops = reallocarray(engine->ops, n > engine->op_room ? n : engine->op_room, sizeof(*ops));
-	if (!ops)
-		return 0;
-	engine->ops = ops;
-	engine->op_room = n > engine->op_room ? n : engine->op_room;
-	for (size_t i = 0; i < n; i++)
-		ops[i] = (struct panbind_log_op){
-			.type = op_type(changes[i].type),
-			.flags = changes[i].flags,
-			.vm = {.name = changes[i].vm},
-			.bo = {.name = changes[i].bo},
-			.va = changes[i].va,
-			.size = changes[i].size,
-			.bo_offset = changes[i].bo_offset,
-		};
-	entry->ops = ops;
-	entry->op_count = n;
-	entry->applied = (uint32_t)n;
-	return n;
-}
-
-/** One entry's worth of changes. Returns how many, or a negative errno. */
-static ssize_t record_some(struct record *record, const struct request *request, const struct panbind_change *changes,
-			   size_t count, uint32_t flags)
-{
-	struct panbind_log_entry entry;
-	size_t n = 1;
-	int r = 0;
-
-	engine_fill_entry(request, PANBIND_LOG_BIND, &entry);
-	if (is_op(changes))
-		n = fill_ops(record->engine, changes, count, &entry);
-	else
-		r = fill_object(record->engine, changes, &entry);
-	if (n == 0 || r < 0)
-		return record->error.code = -ENOMEM;
-	if (n < count)
-		entry.txn_id = NULL; /* the last entry of the transaction has it */
-	if (flags & PANBIND_CHANGES_ASYNC)
-		entry.flags |= PANBIND_LOG_ASYNC;
-	r = record_append(record, &entry);
-	return r < 0 ? r : (ssize_t)n;
-}
-
-int engine_on_record(void *data, const struct panbind_change *changes, size_t count, uint32_t flags,
-		     struct panbind_error *reterr)
-{
-	struct engine *engine = data;
-	struct running *running = engine->running;
-	struct record record = {.engine = engine, .durability = PANBIND_LOG_DURABLE_SYNC};
-	ssize_t n;
-	int r;
-
-	if (running->request->call.durability != DURABILITY_SYNC)
-		record.durability = PANBIND_LOG_DURABLE_WRITE;
-	for (size_t i = 0; i < count; i += (size_t)n) {
-		n = record_some(&record, running->request, changes + i, count - i, flags);
-		if (n < 0)
-			break;
-	}
-	r = record_finish(&record);
-	if (r < 0) {
-		*reterr = record.error;
-		return r;
-	}
-	running->seq = record.seq;
-	units_settle(engine); /* they may hold VMs that this transaction destroys */
-	return 0;
-}
-
 /* ---- The methods ---- */
 
 static int no_include(void *data, const char *from, const char *pattern,
@@ -286,8 +153,8 @@ static void write_result(struct request *request, struct running *running, const
 	jw_raw(out, "output", running->output.buf, running->output.len);
 	jw_raw(out, "errors", running->errors.buf, running->errors.len);
 	jw_bool(out, "cut", running->cut);
-	if (running->seq)
-		jw_int(out, "seq", (int64_t)running->seq);
+	if (running->kept_last)
+		jw_int(out, "seq", (int64_t)running->kept_last);
 	jw_object_end(out);
 }
 
@@ -296,9 +163,19 @@ static enum applied applied_by(const struct running *running, const struct panbi
 {
 	if (result->outcome == PANBIND_OUTCOME_UNKNOWN)
 		return APPLIED_UNKNOWN;
-	if (result->outcome == PANBIND_OUTCOME_PARTIAL || running->seq || result->ops > 0)
+	if (result->outcome == PANBIND_OUTCOME_PARTIAL || running->kept_last || result->ops > 0)
 		return APPLIED_PARTIAL;
 	return APPLIED_NONE;
+}
+
+static int refuse_run(struct request *request, const struct running *running, const struct panbind_error *error,
+		      enum applied applied)
+{
+	rpc_error_from_library(&request->error, error, applied);
+	request->error.seq = running->failed ? running->failures.seq : 0;
+	request->error.kept_first = running->kept_first;
+	request->error.kept_last = running->kept_last;
+	return request->error.code;
 }
 
 /** From here on a client that goes away takes its script with it; NULL: no longer, whatever was asked for meanwhile. */
@@ -327,10 +204,9 @@ static int run(struct engine *engine, struct request *request, const struct panb
 	r = panbind_session_run(engine->session, script, flags, &result, &error);
 	set_script_of(engine, NULL);
 	engine->running = NULL;
-	if (engine->log && result.outcome > PANBIND_OUTCOME_ROLLED_BACK)
-		engine->diverged = true; /* a VM is poisoned, and no entry says so */
-	if (r < 0 && !request->call.keep_going)
-		return rpc_error_from_library(&request->error, &error, applied_by(running, &result));
+	r = running_end(running, r, &error);
+	if (r < 0 && (!request->call.keep_going || error.stage == PANBIND_STAGE_JOURNAL))
+		return refuse_run(request, running, &error, applied_by(running, &result));
 	write_result(request, running, &result);
 	return jw_ok(&running->output) && jw_ok(&running->errors)
 		       ? 0
@@ -339,12 +215,13 @@ static int run(struct engine *engine, struct request *request, const struct panb
 
 int engine_script_run(struct engine *engine, struct request *request)
 {
-	struct running running = {.request = request};
 	struct panbind_script *script = NULL;
+	struct running running;
 	int r = parse(request, &script);
 
 	if (r != 0)
 		return r;
+	running_begin(&running, engine, request);
 	r = run(engine, request, script, &running);
 	panbind_script_destroy(script);
 	jw_free(&running.output);

@@ -10,6 +10,7 @@
 #define PBD_REQUEST_H
 
 #include "call.h"
+#include "digest.h"
 #include "jw.h"
 #include "methods.h"
 #include "rpc_error.h"
@@ -29,8 +30,9 @@ struct request {
 	struct call call;
 	char *id; /* as JSON, NULL: a notification, which nobody answers */
 	char id_room[32];
-	struct peer peer; /* its argv is the connection's */
-	uint64_t seq;	  /* of its entry in the log, 0: none */
+	struct peer peer;		/* its argv is the connection's */
+	uint64_t seq;			/* of its entry in the log, 0: none */
+	char digest[DIGEST_LENGTH + 1]; /* of the call, when it has a txn_id */
 	struct rpc_error error;
 	struct jw out;
 	size_t body; /* out.len where "result" or "error" begins */

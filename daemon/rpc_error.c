@@ -56,7 +56,7 @@ const char *applied_name(enum applied applied)
 static void write_data(struct jw *jw, const struct rpc_error *error)
 {
 	jw_object(jw, "data");
-	jw_string(jw, "name", error->err ? panbind_errno_name(error->err) : NULL);
+	jw_string(jw, "name", error->name ? error->name : error->err ? panbind_errno_name(error->err) : NULL);
 	jw_int(jw, "errno", error->err);
 	jw_string(jw, "stage", panbind_stage_name(error->stage));
 	if (error->op != PANBIND_NO_OP)
@@ -73,6 +73,14 @@ static void write_data(struct jw *jw, const struct rpc_error *error)
 	}
 	jw_bool(jw, "retryable", error->retryable);
 	jw_string(jw, "applied", applied_name(error->applied));
+	if (error->seq)
+		jw_int(jw, "seq", (int64_t)error->seq);
+	if (error->kept_first) {
+		jw_object(jw, "kept");
+		jw_int(jw, "first", (int64_t)error->kept_first);
+		jw_int(jw, "last", (int64_t)error->kept_last);
+		jw_object_end(jw);
+	}
 	jw_object_end(jw);
 }
 

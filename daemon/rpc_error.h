@@ -24,13 +24,17 @@ enum rpc_code {
 	RPC_JOURNAL = -32004,	    /* the log could not record it */
 	RPC_TOO_LARGE = -32005,	    /* beyond a limit of the greeting */
 	RPC_BUSY = -32006,	    /* not now: too many connections, or stopping */
+	RPC_REUSED = -32007,	    /* the txn_id came with another request before */
 };
 
 enum applied { APPLIED_NONE, APPLIED_ALL, APPLIED_PARTIAL, APPLIED_UNKNOWN };
 
 struct rpc_error {
-	int code; /* enum rpc_code */
-	int err;  /* positive errno */
+	int code;			/* enum rpc_code */
+	int err;			/* positive errno */
+	const char *name;		/* for data.name, constant; NULL: the errno's */
+	uint64_t seq;			/* of the entry about it, 0: none is known */
+	uint64_t kept_first, kept_last; /* entries of it that stay all the same, 0: none */
 	enum panbind_stage stage;
 	uint32_t op;	       /* or PANBIND_NO_OP */
 	uint32_t line, column; /* 0: none */

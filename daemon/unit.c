@@ -156,6 +156,8 @@ static void undo_and_tell(struct unit *unit)
 static void complete(struct request *request, uint64_t seq)
 {
 	request->seq = seq;
+	if (request->error.code)
+		request->error.seq = seq;
 	if (request->id && !request->error.code) {
 		if (seq)
 			jw_int(&request->out, "seq", (int64_t)seq);

@@ -25,7 +25,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /** Version of the schema that this library writes; it reads this one and older ones. */
-#define PANBIND_LOG_SCHEMA 1
+#define PANBIND_LOG_SCHEMA 2
 
 struct panbind_log;
 struct panbind_log_reader;
@@ -108,6 +108,7 @@ struct panbind_log_entry {
 	uint32_t uid, gid;
 	int32_t pid;
 	const char *txn_id, *argv, *comment; /* NULL: none */
+	const char *digest; /* of the request that came with txn_id, in the words of whoever made it; NULL: none */
 
 	/* What became of it. */
 	int result; /* 0 or negative errno */
@@ -207,6 +208,7 @@ struct panbind_log_txn {
 	uint32_t failing_op, applied;
 	int pending; /* queued, its fate not yet decided: the rest is what it will say */
 	char message[160];
+	char digest[65]; /* of the request; empty: none was given */
 };
 /** 0 or -ENOENT. */
 int panbind_log_txn_lookup(struct panbind_log *log, const char *txn_id, struct panbind_log_txn *ret_txn);

@@ -641,18 +641,34 @@ struct panbind_change {
 	enum panbind_change_type type;
 	const char *vm, *bo; /* names, valid in the call */
 	uint64_t va, size, bo_offset;
-	uint32_t flags; /* PANBIND_MAP_* */
+	uint32_t flags;	     /* PANBIND_MAP_* */
+	const char *syncs;   /* of an asynchronous op: "wait=NAME[:POINT] signal=NAME[:POINT] ..."; NULL: none */
+	uint64_t latency_ns; /* what making it took; ops bound together: all of it in the last of them */
 };
 
-#define PANBIND_CHANGES_ASYNC (1u << 0) /* an asynchronous bind: the driver has taken it, it cannot be undone */
+#define PANBIND_CHANGES_ASYNC  (1u << 0) /* an asynchronous bind: the driver has taken it, it cannot be undone */
+#define PANBIND_CHANGES_FAILED (1u << 1) /* it has failed, and is undone as far as outcome says */
+
+/** What a transaction of a script, or an asynchronous bind of it, has changed or was to change. */
+struct panbind_changes {
+	const struct panbind_change *changes; /* in the order of the script */
+	size_t count;
+	uint32_t flags; /* PANBIND_CHANGES_* */
+
+	/* Of a failure: all that was asked for, without what the script expected to fail. */
+	const struct panbind_error *error;
+	enum panbind_outcome outcome;
+	size_t failing; /* index of the change that failed; count: it was none of them, or it is not known */
+	uint64_t latency_ns;
+};
 
 /**
  * Called at the end of each transaction of a script that changed something, when all of it is done and nothing is
  * final: destroyed objects still live. Returns 0 to keep it, or a negative errno to have it undone; then @reterr is
- * what the script fails with.
+ * what the script fails with. Called also, with PANBIND_CHANGES_FAILED, when one has failed: what it returns then does
+ * not count, and @reterr is NULL.
  */
-typedef int panbind_record_fn(void *data, const struct panbind_change *changes, size_t count, uint32_t flags,
-			      struct panbind_error *reterr);
+typedef int panbind_record_fn(void *data, const struct panbind_changes *changes, struct panbind_error *reterr);
 /** Have what scripts change recorded; NULL: no longer. */
 void panbind_session_set_record(struct panbind_session *session, panbind_record_fn *record, void *data);
 

@@ -129,8 +129,11 @@ struct pb_run {
 	enum panbind_outcome broken; /* worst outcome of a bind in it that could not undo itself */
 	struct pb_step *steps;
 	size_t step_count, step_room;
-	struct panbind_change *changes; /* for the host's record */
+	struct panbind_change *changes; /* for the host's record; owns its syncs */
 	size_t change_count, change_room;
+	uint64_t bind_ns;		 /* spent on binds whose ops are not noted yet */
+	uint64_t began_ns;		 /* the transaction, or the asynchronous bind */
+	const struct pb_command *failed; /* the command that the last error was placed at */
 };
 
 /** Where in the script an error belongs, unless it has a place already. */
@@ -165,10 +168,17 @@ void pb_txn_undo_steps(struct pb_run *run, size_t mark);
 
 /* ---- session_record.c ---- */
 
-/** Note what @command, which has succeeded, changed. 0 or -ENOMEM. */
-int pb_changes_note(struct pb_run *run, const struct pb_command *command);
+/** Note what @command, which has succeeded and took @latency_ns, changed. 0 or -ENOMEM. */
+int pb_changes_note(struct pb_run *run, const struct pb_command *command, uint64_t latency_ns);
 /** Have the host record what was noted, and forget it. @flags: PANBIND_CHANGES_*. */
 int pb_changes_record(struct pb_run *run, uint32_t flags, struct panbind_error *reterr);
+/** Tell the host that commands [first, last) failed as a whole. @flags: PANBIND_CHANGES_ASYNC or 0. */
+void pb_changes_record_failure(struct pb_run *run, size_t first, size_t last, const struct panbind_error *error,
+			       enum panbind_outcome outcome, uint32_t flags);
+/** Forget what was noted. */
+void pb_changes_clear(struct pb_run *run);
+/** A clock that only goes forward. */
+uint64_t pb_clock_ns(void);
 
 /* ---- One function for each kind of command ---- */
 

@@ -63,6 +63,7 @@ void pb_run_place(struct pb_run *run, const struct pb_command *command, struct p
 
 	if (error->line != 0)
 		return;
+	run->failed = command;
 	pb_error_at_place(&with, error->code, error->stage, pb_script_file(run->script, command), command->line,
 			  command->column, "%s", error->msg);
 	with.op = error->op;
@@ -165,6 +166,7 @@ static int run_expected(struct pb_run *run, const struct pb_command *command, st
 
 static int run_one(struct pb_run *run, const struct pb_command *command, struct panbind_error *error)
 {
+	uint64_t began_ns = run->session->record ? pb_clock_ns() : 0;
 	int r;
 
 	if (pb_run_stopped(run)) {
@@ -178,7 +180,8 @@ static int run_one(struct pb_run *run, const struct pb_command *command, struct 
 	if (run->flags & PANBIND_RUN_TRACE)
 		trace(run, command);
 	r = command->expect ? run_expected(run, command, error) : pb_run_execute(run, command, error);
-	if (r >= 0 && !command->expect && pb_changes_note(run, command) < 0)
+	if (r >= 0 && !command->expect && run->session->record &&
+	    pb_changes_note(run, command, pb_clock_ns() - began_ns) < 0)
 		r = pb_error_set(error, -ENOMEM, PANBIND_STAGE_VALIDATE, "out of memory");
 	if (r < 0)
 		pb_run_place(run, command, error);
@@ -230,6 +233,14 @@ static void report_failed_undo(struct pb_run *run, const struct block *block, co
 	report(run, second, outcome);
 }
 
+/* A log that refused this transaction need not hear that it failed for that. */
+static void record_failure(struct pb_run *run, const struct block *block, const struct panbind_error *error,
+			   enum panbind_outcome outcome, uint32_t flags)
+{
+	if (error->stage != PANBIND_STAGE_JOURNAL)
+		pb_changes_record_failure(run, block->first, block->last, error, outcome, flags);
+}
+
 /* Put everything back. @error: why, or NULL when the script wanted it. */
 static int undo_block(struct pb_run *run, const struct block *block, const struct panbind_error *error)
 {
@@ -242,6 +253,8 @@ static int undo_block(struct pb_run *run, const struct block *block, const struc
 		report(run, error, outcome);
 	if (r < 0)
 		report_failed_undo(run, block, error, &second, outcome);
+	if (error || r < 0)
+		record_failure(run, block, error ? error : &second, outcome, 0);
 	if (block->named)
 		emit_txn(run, outcome, ops);
 	return error ? error->code : r;
@@ -294,6 +307,7 @@ static int run_block(struct pb_run *run, const struct block *block)
 
 	if (run->planning && expected)
 		return 0;
+	run->began_ns = pb_clock_ns();
 	r = run_commands(run, block, &error);
 	if (expected)
 		return run_expected_block(run, block, &error, r);
@@ -303,12 +317,15 @@ static int run_block(struct pb_run *run, const struct block *block)
 /* The driver has taken it: what cannot be recorded now happens all the same. */
 static int record_async(struct pb_run *run, const struct block *block, struct panbind_error *error)
 {
+	uint64_t latency_ns = pb_clock_ns() - run->began_ns;
 	int r = 0;
 
 	for (size_t i = block->first; r >= 0 && i < block->last; i++)
-		r = pb_changes_note(run, pb_script_command(run->script, i));
-	if (r < 0)
+		r = pb_changes_note(run, pb_script_command(run->script, i), i + 1 < block->last ? 0 : latency_ns);
+	if (r < 0) {
+		pb_changes_clear(run);
 		return pb_error_set(error, r, PANBIND_STAGE_JOURNAL, "out of memory for the record");
+	}
 	return pb_changes_record(run, PANBIND_CHANGES_ASYNC, error);
 }
 
@@ -317,16 +334,19 @@ static int run_async_block(struct pb_run *run, const struct block *block)
 {
 	enum panbind_outcome outcome = PANBIND_OUTCOME_ROLLED_BACK;
 	struct panbind_error error = {.op = PANBIND_NO_OP};
+	bool taken;
 	int r = 0;
 
 	if (block->end->verb == PB_VERB_ROLLBACK || (run->planning && block->end->expect))
 		return 0;
+	run->began_ns = pb_clock_ns();
 	if (!block->end->expect)
 		r = pb_check_range(run->checker, block->first, block->last, NULL, &error);
 	if (r >= 0)
 		r = pb_run_async(run, block->first, block->last, &error);
 	run->result.commands += block->last - block->first;
-	if (r >= 0 && record_async(run, block, &error) < 0) {
+	taken = r >= 0;
+	if (taken && record_async(run, block, &error) < 0) {
 		r = error.code;
 		outcome = PANBIND_OUTCOME_UNKNOWN;
 	} else if (block->end->expect) {
@@ -335,6 +355,8 @@ static int run_async_block(struct pb_run *run, const struct block *block)
 	if (r < 0) {
 		pb_run_place(run, block->end, &error);
 		report(run, &error, outcome);
+		if (!taken)
+			record_failure(run, block, &error, outcome, PANBIND_CHANGES_ASYNC);
 	} else {
 		run->result.ops += run->ops;
 		emit_txn(run, run->ops ? PANBIND_OUTCOME_APPLIED : PANBIND_OUTCOME_ROLLED_BACK, run->ops);
@@ -407,6 +429,7 @@ void pb_run_end(struct pb_run *run)
 	pb_checker_destroy(run->checker);
 	free(run->batch_commands);
 	free(run->steps);
+	pb_changes_clear(run);
 	free(run->changes);
 	free(run->entries);
 }

@@ -77,11 +77,14 @@ int pb_txn_flush(struct pb_run *run, struct panbind_error *reterr)
 	struct panbind_error error = {.op = PANBIND_NO_OP};
 	enum panbind_outcome outcome = PANBIND_OUTCOME_ROLLED_BACK;
 	size_t count = run->batch ? panbind_batch_count(run->batch) : 0;
+	uint64_t began_ns;
 	int r;
 
 	if (count == 0)
 		return 0;
+	began_ns = pb_clock_ns();
 	r = bind_gathered(run, &outcome, &error);
+	run->bind_ns += pb_clock_ns() - began_ns;
 	if (r >= 0) {
 		run->ops += count;
 	} else {
@@ -153,7 +156,7 @@ void pb_txn_undo_steps(struct pb_run *run, size_t mark)
 static void forget(struct pb_run *run)
 {
 	run->step_count = 0;
-	run->change_count = 0;
+	pb_changes_clear(run);
 	run->ops = 0;
 	run->broken = PANBIND_OUTCOME_APPLIED;
 }

@@ -14,7 +14,8 @@
 
 #include "log.h"
 
-#define MAX_NAME 255
+#define MAX_NAME   255
+#define MAX_DIGEST (sizeof(((struct panbind_log_txn *)NULL)->digest) - 1)
 
 /** What is being built. */
 struct build {
@@ -49,6 +50,8 @@ static int check_texts(const struct panbind_log_entry *entry, struct panbind_err
 		err = check_text(entry->comment, PANBIND_LOG_MAX_TEXT, "the comment", reterr);
 	if (err == 0)
 		err = check_text(entry->message, PANBIND_LOG_MAX_TEXT, "the message", reterr);
+	if (err == 0)
+		err = check_text(entry->digest, MAX_DIGEST, "the digest of a request", reterr);
 	if (err == 0)
 		err = check_text(entry->object.ref.name, MAX_NAME, "a name", reterr);
 	for (size_t i = 0; i < entry->op_count && err == 0; i++) {
@@ -294,7 +297,7 @@ static int allocate(struct build *b)
 {
 	const struct panbind_log_entry *entry = b->entry;
 	size_t texts = text_size(entry->txn_id) + text_size(entry->argv) + text_size(entry->comment) +
-		       text_size(entry->message);
+		       text_size(entry->message) + text_size(entry->digest);
 	size_t ops = entry->op_count * sizeof(struct pb_row_op);
 	struct pb_item *item;
 
@@ -311,6 +314,7 @@ static int allocate(struct build *b)
 	item->entry.argv = keep(b, entry->argv);
 	item->entry.comment = keep(b, entry->comment);
 	item->entry.message = keep(b, entry->message);
+	item->entry.digest = keep(b, entry->digest);
 	item->entry.object = (struct panbind_log_object){0};
 	item->entry.ops = NULL;
 	return 0;

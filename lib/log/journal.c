@@ -75,7 +75,7 @@ static int connect_writer(struct panbind_log *log, uint32_t flags, struct panbin
 		return err;
 	if (empty && !(flags & PANBIND_LOG_CREATE))
 		return pb_log_error(reterr, -EBADMSG, "%s is not a log of panbind: it is empty", log->path);
-	return empty ? pb_schema_create(log->db, reterr) : 0;
+	return empty ? pb_schema_create(log->db, reterr) : pb_schema_upgrade(log->db, reterr);
 }
 
 static int read_end(struct panbind_log *log)

@@ -77,6 +77,8 @@ int64_t pb_log_now_ns(clockid_t clock);
 int pb_schema_create(sqlite3 *db, struct panbind_error *reterr);
 /** 0 when @db is a log that this library understands; @ret_empty: nothing in it yet, not even tables. */
 int pb_schema_check(sqlite3 *db, const char *path, bool *ret_empty, struct panbind_error *reterr);
+/** Bring an older log to the version that this library writes. */
+int pb_schema_upgrade(sqlite3 *db, struct panbind_error *reterr);
 /** A connection for reading only, beside the writer's. */
 int pb_schema_connect_reader(const char *path, sqlite3 **ret_db, struct panbind_error *reterr);
 

@@ -22,7 +22,7 @@ static const struct {
 	{offsetof(struct pb_writer_sql, destroy_all),
 	 "UPDATE object SET destroyed_seq = ?1 WHERE destroyed_seq IS NULL"},
 	{offsetof(struct pb_writer_sql, lost), "UPDATE object SET lost_seq = ?2 WHERE id = ?1 AND lost_seq IS NULL"},
-	{offsetof(struct pb_writer_sql, txn), "INSERT INTO txn VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"},
+	{offsetof(struct pb_writer_sql, txn), "INSERT INTO txn VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"},
 	{offsetof(struct pb_writer_sql, probe), "UPDATE meta SET value = value + 1 WHERE key = 'probe'"},
 	{offsetof(struct pb_writer_sql, pages), "PRAGMA page_count"},
 	{offsetof(struct pb_writer_sql, free_pages), "PRAGMA freelist_count"},
@@ -185,6 +185,7 @@ static int insert_txn(struct pb_writer_sql *sql, const struct panbind_log_entry 
 	bind_or_none(stmt, 7, entry->failing_op);
 	bind_or_none(stmt, 8, entry->applied);
 	bind_text(stmt, 9, entry->message);
+	bind_text(stmt, 10, entry->digest);
 	return pb_log_run(stmt);
 }
 

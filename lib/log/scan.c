@@ -44,23 +44,31 @@ enum {
 	COL_MESSAGE,
 	COL_LATENCY,
 	COL_DURABILITY,
+	COL_DIGEST,
 };
 #define LEAN_COLUMNS "seq, time_ns, kind, flags, result, outcome, stage, failing_op, applied, object, op_count"
 #define FULL_COLUMNS LEAN_COLUMNS ", uid, gid, pid, txn_id, argv, comment, message, latency_ns, durability"
+#define DIGEST	     ", (SELECT digest FROM txn WHERE id = entry.txn_id)" /* of a retry: with the id, and as long */
 #define ENTRY_RANGE  " FROM entry WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq"
 
 int pb_scan_open(sqlite3 *db, uint32_t flags, struct pb_scan **ret_scan)
 {
 	bool lean = flags & PB_SCAN_LEAN;
 	struct pb_scan *scan = calloc(1, sizeof(*scan));
+	int64_t version = 0;
 	int err;
 
 	if (!scan)
 		return -ENOMEM;
 	scan->db = db;
 	scan->lean = lean;
-	err = pb_log_prepare(db, lean ? "SELECT " LEAN_COLUMNS ENTRY_RANGE : "SELECT " FULL_COLUMNS ENTRY_RANGE,
-			     &scan->entries);
+	err = pb_log_get_int(db, "PRAGMA user_version", 0, &version);
+	if (err == 0)
+		err = pb_log_prepare(db,
+				     lean	   ? "SELECT " LEAN_COLUMNS ENTRY_RANGE
+				     : version < 2 ? "SELECT " FULL_COLUMNS ", NULL" ENTRY_RANGE
+						   : "SELECT " FULL_COLUMNS DIGEST ENTRY_RANGE,
+				     &scan->entries);
 	if (err == 0)
 		err = pb_log_prepare(db, "SELECT " PB_OP_COLUMNS " FROM op WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
 				     &scan->ops);
@@ -153,6 +161,7 @@ static void read_rest(sqlite3_stmt *stmt, struct panbind_log_entry *entry)
 	entry->message = text(stmt, COL_MESSAGE);
 	entry->latency_ns = (uint64_t)sqlite3_column_int64(stmt, COL_LATENCY);
 	entry->durability = (enum panbind_log_durability)sqlite3_column_int(stmt, COL_DURABILITY);
+	entry->digest = text(stmt, COL_DIGEST);
 }
 
 void pb_scan_op_columns(sqlite3_stmt *stmt, bool lean, struct pb_row_op *ret_op)

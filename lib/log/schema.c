@@ -14,6 +14,8 @@
 
 #define APPLICATION_ID 0x50424c47 /* "PBLG" */
 
+#define SNAPSHOT_ENTRY "CREATE TABLE snapshot_entry(seq INTEGER PRIMARY KEY, txn_id TEXT, argv TEXT, comment TEXT);"
+
 static const char tables[] =
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 	"CREATE TABLE object("
@@ -33,14 +35,14 @@ static const char tables[] =
 	" seq INTEGER GENERATED ALWAYS AS (id >> 24) VIRTUAL, idx INTEGER GENERATED ALWAYS AS (id & 0xffffff) VIRTUAL);"
 	"CREATE TABLE txn("
 	" id TEXT PRIMARY KEY, seq INTEGER NOT NULL, time_ns INTEGER NOT NULL, result INTEGER NOT NULL,"
-	" outcome INTEGER NOT NULL, stage INTEGER NOT NULL, failing_op INTEGER, applied INTEGER, message TEXT"
-	") WITHOUT ROWID;"
+	" outcome INTEGER NOT NULL, stage INTEGER NOT NULL, failing_op INTEGER, applied INTEGER, message TEXT,"
+	" digest TEXT) WITHOUT ROWID;"
 	"CREATE TABLE snapshot_mapping("
 	" vm INTEGER, va INTEGER, size INTEGER NOT NULL, bo INTEGER, bo_offset INTEGER NOT NULL, flags INTEGER NOT "
 	"NULL,"
 	" seq INTEGER NOT NULL, time_ns INTEGER NOT NULL, uid INTEGER, pid INTEGER, PRIMARY KEY(vm, va)) WITHOUT ROWID;"
 	"CREATE TABLE snapshot_region("
-	" vm INTEGER, va INTEGER, size INTEGER NOT NULL, PRIMARY KEY(vm, va)) WITHOUT ROWID;"
+	" vm INTEGER, va INTEGER, size INTEGER NOT NULL, PRIMARY KEY(vm, va)) WITHOUT ROWID;" SNAPSHOT_ENTRY
 	"INSERT INTO meta VALUES('snapshot_seq', 0), ('snapshot_ops', 0), ('probe', 0);";
 
 static const char names[] =
@@ -75,6 +77,33 @@ static const char views[] =
 	" FROM snapshot_mapping m JOIN object v ON v.id = m.vm LEFT JOIN object b ON b.id = m.bo;"
 	"CREATE VIEW objects AS SELECT CASE kind WHEN 1 THEN 'vm' ELSE 'bo' END AS kind, name, generation, size,"
 	" created_seq, destroyed_seq, lost_seq FROM object WHERE destroyed_seq IS NULL OR destroyed_seq > created_seq;";
+
+/* What each version lacks of the next one: [1] makes version 2 of version 1. */
+static const char *const upgrades[PANBIND_LOG_SCHEMA] = {
+	[1] = "ALTER TABLE txn ADD COLUMN digest TEXT;" SNAPSHOT_ENTRY,
+};
+
+int pb_schema_upgrade(sqlite3 *db, struct panbind_error *reterr)
+{
+	int64_t version = 0;
+	char now[40];
+	int err = pb_log_exec(db, "BEGIN IMMEDIATE");
+
+	if (err == 0)
+		err = pb_log_get_int(db, "PRAGMA user_version", 0, &version);
+	for (; err == 0 && version > 0 && version < PANBIND_LOG_SCHEMA; version++)
+		err = pb_log_exec(db, upgrades[version]);
+	snprintf(now, sizeof(now), "PRAGMA user_version=%d", PANBIND_LOG_SCHEMA);
+	if (err == 0)
+		err = pb_log_exec(db, now);
+	if (err == 0)
+		err = pb_log_exec(db, "COMMIT");
+	if (err == 0)
+		return 0;
+	pb_log_error(reterr, err, "cannot bring the log to version %d: %s", PANBIND_LOG_SCHEMA, sqlite3_errmsg(db));
+	sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	return err;
+}
 
 static int create_tables(sqlite3 *db)
 {

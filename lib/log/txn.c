@@ -27,18 +27,23 @@ struct pb_item *pb_pending_find(struct panbind_log *log, const char *txn_id)
 	return item;
 }
 
+/* Version 1 knew no digests. */
+#define LOOKUP(digest) \
+	"SELECT seq, time_ns, result, outcome, stage, failing_op, applied, message" digest " FROM txn WHERE id = ?1"
+
 static int prepare_lookup(struct panbind_log *log)
 {
+	int64_t version = 0;
 	int err = 0;
 
 	if (!log->lookup_db)
 		err = pb_schema_connect_reader(log->path, &log->lookup_db, NULL);
-	if (err == 0 && !log->lookup)
-		err = pb_log_prepare(log->lookup_db,
-				     "SELECT seq, time_ns, result, outcome, stage, failing_op, applied, message"
-				     " FROM txn WHERE id = ?1",
-				     &log->lookup);
-	return err;
+	if (err < 0 || log->lookup)
+		return err;
+	err = pb_log_get_int(log->lookup_db, "PRAGMA user_version", 0, &version);
+	if (err < 0)
+		return err;
+	return pb_log_prepare(log->lookup_db, version < 2 ? LOOKUP(", NULL") : LOOKUP(", digest"), &log->lookup);
 }
 
 static uint32_t or_none(sqlite3_stmt *stmt, int column)
@@ -51,6 +56,7 @@ static uint32_t or_none(sqlite3_stmt *stmt, int column)
 static void read_txn(sqlite3_stmt *stmt, struct panbind_log_txn *ret_txn)
 {
 	const char *message = (const char *)sqlite3_column_text(stmt, 7);
+	const char *digest = (const char *)sqlite3_column_text(stmt, 8);
 
 	*ret_txn = (struct panbind_log_txn){
 		.seq = (uint64_t)sqlite3_column_int64(stmt, 0),
@@ -62,6 +68,7 @@ static void read_txn(sqlite3_stmt *stmt, struct panbind_log_txn *ret_txn)
 		.applied = or_none(stmt, 6),
 	};
 	snprintf(ret_txn->message, sizeof(ret_txn->message), "%s", message ? message : "");
+	snprintf(ret_txn->digest, sizeof(ret_txn->digest), "%s", digest ? digest : "");
 }
 
 /* What is recorded of an id: 0, -ENOENT, or what went wrong. The log's lock is held. */
@@ -93,6 +100,7 @@ static void describe_pending(const struct panbind_log_entry *entry, struct panbi
 		.pending = 1,
 	};
 	snprintf(ret_txn->message, sizeof(ret_txn->message), "%s", entry->message ? entry->message : "");
+	snprintf(ret_txn->digest, sizeof(ret_txn->digest), "%s", entry->digest ? entry->digest : "");
 }
 
 int panbind_log_txn_lookup(struct panbind_log *log, const char *txn_id, struct panbind_log_txn *ret_txn)

@@ -195,7 +195,7 @@ static void test_ids_are_remembered_across_restarts(void **state)
 	result = client_result(&client, "bind.map", map_params(0x1000, "good"));
 	assert_true(bool_of(result, "repeated"));
 	json_decref(result);
-	error = client_error(&client, -32000, "bind.map", map_params(0x2000, "bad"));
+	error = client_error(&client, -32000, "bind.map", map_params(0x1001, "bad"));
 	assert_string_equal(data_text(error, "name"), "EINVAL");
 	assert_string_equal(data_text(error, "applied"), "none");
 	json_decref(error);

@@ -108,6 +108,35 @@ static void a_newer_schema_is_refused_with_its_version(void **state)
 	assert_int_equal(open_err(f, PANBIND_LOG_READ_ONLY, &error), -EPROTONOSUPPORT);
 }
 
+static void an_older_schema_is_read_and_then_brought_up_to_date(void **state)
+{
+	struct log_fixture *f = *state;
+	struct panbind_log_entry entry = {.kind = PANBIND_LOG_START, .txn_id = "old"};
+	struct panbind_log_txn txn;
+
+	/* Given a log as version 1 wrote it, */
+	log_entry(f->log, &entry);
+	let_go(f);
+	change(f, "ALTER TABLE txn DROP COLUMN digest; DROP TABLE snapshot_entry; PRAGMA user_version = 1");
+	/* readers find all that it has, */
+	assert_int_equal(panbind_log_open(f->path, PANBIND_LOG_READ_ONLY, NULL, &f->log, NULL), 0);
+	assert_int_equal(log_problems(f->log), 0);
+	assert_int_equal(panbind_log_txn_lookup(f->log, "old", &txn), 0);
+	assert_string_equal(txn.digest, "");
+	let_go(f);
+	/* and a writer adds what is missing. */
+	assert_int_equal(panbind_log_open(f->path, 0, NULL, &f->log, NULL), 0);
+	assert_int_equal(log_ask(f->log, "SELECT count(digest) FROM txn"), 0);
+	entry.txn_id = "new";
+	entry.digest = "d1ge57";
+	log_entry(f->log, &entry);
+	assert_int_equal(panbind_log_txn_lookup(f->log, "new", &txn), 0);
+	assert_string_equal(txn.digest, "d1ge57");
+	assert_int_equal(panbind_log_compact(f->log, UINT64_MAX, NULL, NULL), 0);
+	assert_int_equal(panbind_log_txn_lookup(f->log, "old", &txn), 0);
+	assert_int_equal(log_problems(f->log), 0);
+}
+
 static void a_second_writer_is_told_who_writes(void **state)
 {
 	struct log_fixture *f = *state;
@@ -274,6 +303,7 @@ int main(void)
 		LOG_TEST(what_is_not_a_log_is_refused_and_left_alone),
 		LOG_TEST(a_database_of_somebody_else_is_refused),
 		LOG_TEST(a_newer_schema_is_refused_with_its_version),
+		LOG_TEST(an_older_schema_is_read_and_then_brought_up_to_date),
 		LOG_TEST(a_second_writer_is_told_who_writes),
 		LOG_TEST(a_reader_cannot_append),
 		LOG_TEST(a_log_that_may_not_be_written_is_refused),

@@ -18,26 +18,40 @@ struct book {
 	size_t len;
 	int refuse_at; /* this call returns -ENOSPC; 0: none */
 	int calls;
+	size_t failing; /* of the last failure */
+	int code;
+	uint64_t latency_ns; /* of all changes */
 };
 
 static const char *const words[] = {"map",  "unmap", "reserve", "bind", "unbind", "release",
 				    "sync", "vm+",   "vm-",	"bo+",	"bo-"};
 
-static int record(void *data, const struct panbind_change *changes, size_t count, uint32_t flags,
-		  struct panbind_error *reterr)
+static void note(struct book *book, const struct panbind_change *change)
+{
+	book->len += (size_t)snprintf(book->text + book->len, sizeof(book->text) - book->len,
+				      "%s %s %s 0x%llx 0x%llx 0x%llx %u%s%s\n", words[change->type],
+				      change->vm ? change->vm : "-", change->bo ? change->bo : "-",
+				      (unsigned long long)change->va, (unsigned long long)change->size,
+				      (unsigned long long)change->bo_offset, change->flags, change->syncs ? " " : "",
+				      change->syncs ? change->syncs : "");
+	book->latency_ns += change->latency_ns;
+}
+
+static int record(void *data, const struct panbind_changes *changes, struct panbind_error *reterr)
 {
 	struct book *book = data;
 
 	if (++book->calls == book->refuse_at)
 		return -ENOSPC;
-	for (size_t i = 0; i < count; i++)
-		book->len += (size_t)snprintf(book->text + book->len, sizeof(book->text) - book->len,
-					      "%s %s %s 0x%llx 0x%llx 0x%llx %u\n", words[changes[i].type],
-					      changes[i].vm ? changes[i].vm : "-", changes[i].bo ? changes[i].bo : "-",
-					      (unsigned long long)changes[i].va, (unsigned long long)changes[i].size,
-					      (unsigned long long)changes[i].bo_offset, changes[i].flags);
-	book->len += (size_t)snprintf(book->text + book->len, sizeof(book->text) - book->len, "%s\n",
-				      flags & PANBIND_CHANGES_ASYNC ? "async" : "");
+	for (size_t i = 0; i < changes->count; i++)
+		note(book, &changes->changes[i]);
+	book->len += (size_t)snprintf(book->text + book->len, sizeof(book->text) - book->len, "%s%s\n",
+				      changes->flags & PANBIND_CHANGES_ASYNC ? "async" : "",
+				      changes->flags & PANBIND_CHANGES_FAILED ? "failed" : "");
+	if (changes->flags & PANBIND_CHANGES_FAILED) {
+		book->failing = changes->failing;
+		book->code = changes->error->code;
+	}
 	return 0;
 }
 
@@ -114,6 +128,68 @@ static void what_cannot_be_recorded_is_undone(void **state)
 	session_room_close(room);
 }
 
+static void what_failed_is_told_with_all_that_was_asked_for(void **state)
+{
+	struct book book = {0};
+	struct session_room *room = open_recorded(&book);
+
+	session_room_must(room, "vm create a\nbo create x 64K");
+	book.len = 0;
+	/* Found by the check before anything is done, */
+	session_room_run(room, "map a 0 4K x\nbo create y 4K\nmap a 1 4K x\nunmap a 0 4K", 0);
+	assert_string_equal(book.text, "map a x 0x0 0x1000 0x0 0\nbo+ - y 0x0 0x0 0x0 0\nmap a x 0x1 0x1000 0x0 0\n"
+				       "unmap a - 0x0 0x1000 0x0 0\nfailed\n");
+	assert_int_equal(book.failing, 2);
+	assert_int_equal(book.code, -EINVAL);
+	/* or by an assertion, which is no change; and what is expected to fail was never wanted. */
+	book.len = 0;
+	session_room_run(room, "map a 0 4K x\nexpect EINVAL map a 1 4K x\nassert unmapped a 0 4K", 0);
+	assert_string_equal(book.text, "map a x 0x0 0x1000 0x0 0\nfailed\n");
+	assert_int_equal(book.failing, 1);
+	/* What a script takes back itself is no failure. */
+	book.len = 0;
+	book.text[0] = '\0';
+	session_room_must(room, "begin\nmap a 0 4K x\nrollback\nbegin\nmap a 1 4K x\nexpect EINVAL commit");
+	assert_string_equal(book.text, "");
+	session_room_close(room);
+}
+
+static void a_driver_s_refusal_is_told_with_its_op(void **state)
+{
+	struct book book = {0};
+	struct session_room *room = session_room_open("sim:fault=VM_BIND#1:op=1:EIO");
+
+	panbind_session_set_record(room->session, record, &book);
+	session_room_run(room, "vm create a\nbo create x 64K\nmap a 0 4K x\nmap a 0x2000 4K x\nmap a 0x4000 4K x", 0);
+	assert_int_equal(book.calls, 1);
+	assert_int_equal(book.code, -EIO);
+	assert_int_equal(book.failing, 3); /* behind the objects and the first map */
+	session_room_close(room);
+}
+
+static void asynchronous_ops_are_told_with_their_syncs(void **state)
+{
+	struct book book = {0};
+	struct session_room *room = open_recorded(&book);
+
+	session_room_must(room, "vm create a\nbo create x 64K\nsyncobj create s\nsyncobj create t\nsyncobj signal s:3\n"
+				"begin async\nmap a 0 4K x --wait=s:3\nunmap a 0 4K\n"
+				"sync-only a --wait=s:3 --signal=t --signal=s:4\ncommit\nsyncobj wait t --for-submit");
+	assert_non_null(strstr(book.text, "map a x 0x0 0x1000 0x0 0 wait=s:3\nunmap a - 0x0 0x1000 0x0 0\n"
+					  "sync a - 0x0 0x0 0x0 0 wait=s:3 signal=t signal=s:4\nasync\n"));
+	session_room_close(room);
+}
+
+static void what_it_took_is_told(void **state)
+{
+	struct book book = {0};
+	struct session_room *room = open_recorded(&book);
+
+	session_room_must(room, "vm create a\nbo create x 64K\nmap a 0 4K x\nmap a 0x2000 4K x\nunmap a 0 4K");
+	assert_true(book.latency_ns > 0);
+	session_room_close(room);
+}
+
 static void checks_and_plans_record_nothing(void **state)
 {
 	struct book book = {0};
@@ -172,6 +248,10 @@ int main(void)
 		cmocka_unit_test(a_transaction_is_recorded_in_its_own_words),
 		cmocka_unit_test(each_block_is_recorded_by_itself),
 		cmocka_unit_test(what_cannot_be_recorded_is_undone),
+		cmocka_unit_test(what_failed_is_told_with_all_that_was_asked_for),
+		cmocka_unit_test(a_driver_s_refusal_is_told_with_its_op),
+		cmocka_unit_test(asynchronous_ops_are_told_with_their_syncs),
+		cmocka_unit_test(what_it_took_is_told),
 		cmocka_unit_test(checks_and_plans_record_nothing),
 		cmocka_unit_test(the_host_names_objects_and_takes_them_back),
 		cmocka_unit_test(scripts_say_whether_they_are_one_transaction),

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What scripts change, as entries: those of a transaction are waited for before it becomes final, and undone with it
+ * when the log fails. A transaction that failed is one entry with all of its ops, which says which of them failed, and
+ * what earlier transactions of the script left in place.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine_script.h"
+#include "util.h"
+
+static enum panbind_log_op_type op_type(enum panbind_change_type type)
+{
+	switch (type) {
+	case PANBIND_CHANGE_MAP:
+		return PANBIND_LOG_MAP;
+	case PANBIND_CHANGE_UNMAP:
+		return PANBIND_LOG_UNMAP;
+	case PANBIND_CHANGE_SPARSE_RESERVE:
+		return PANBIND_LOG_SPARSE_RESERVE;
+	case PANBIND_CHANGE_SPARSE_BIND:
+		return PANBIND_LOG_SPARSE_BIND;
+	case PANBIND_CHANGE_SPARSE_UNBIND:
+		return PANBIND_LOG_SPARSE_UNBIND;
+	case PANBIND_CHANGE_SPARSE_RELEASE:
+		return PANBIND_LOG_SPARSE_RELEASE;
+	default:
+		return PANBIND_LOG_SYNC_ONLY;
+	}
+}
+
+static bool is_op(const struct panbind_change *change)
+{
+	return change->type <= PANBIND_CHANGE_SYNC_ONLY;
+}
+
+/** The entry of an object that was made or destroyed. */
+static int fill_object(struct engine *engine, const struct panbind_change *change, struct panbind_log_entry *entry)
+{
+	bool created = change->type == PANBIND_CHANGE_VM_CREATE || change->type == PANBIND_CHANGE_BO_CREATE;
+	bool is_vm = change->type == PANBIND_CHANGE_VM_CREATE || change->type == PANBIND_CHANGE_VM_DESTROY;
+	enum object_kind kind = is_vm ? OBJECT_VM : OBJECT_BO;
+	const char *name = is_vm ? change->vm : change->bo;
+	uint64_t generation = registry_get(&engine->registry, kind, name) + created;
+
+	entry->kind = is_vm ? (created ? PANBIND_LOG_VM_CREATE : PANBIND_LOG_VM_DESTROY)
+			    : (created ? PANBIND_LOG_BO_CREATE : PANBIND_LOG_BO_DESTROY);
+	entry->object.ref = (struct panbind_log_ref){name, generation};
+	entry->object.size = created ? change->size : 0;
+	entry->object.flags = created ? change->flags : 0;
+	entry->object.exclusive_vm.name = kind == OBJECT_BO && created ? change->vm : NULL;
+	entry->latency_ns = change->latency_ns;
+	return registry_set(&engine->registry, kind, name, generation);
+}
+
+static struct panbind_log_op log_op(const struct panbind_change *change)
+{
+	return (struct panbind_log_op){
+		.type = op_type(change->type),
+		.flags = change->flags,
+		.vm = {.name = change->vm},
+		.bo = {.name = change->bo},
+		.va = change->va,
+		.size = change->size,
+		.bo_offset = change->bo_offset,
+		.syncs = change->syncs,
+	};
+}
+
+/** The entry of neighbouring ops. Returns how many there are, 0: out of memory. */
+static size_t fill_ops(struct engine *engine, const struct panbind_change *changes, size_t count,
+		       struct panbind_log_entry *entry)
+{
+	size_t n = 0;
+
+	while (n < count && is_op(&changes[n]))
+		n++;
+	if (engine_make_op_room(engine, n) < 0)
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		engine->ops[i] = log_op(&changes[i]);
+		entry->latency_ns += changes[i].latency_ns;
+	}
+	entry->ops = engine->ops;
+	entry->op_count = n;
+	entry->applied = (uint32_t)n;
+	return n;
+}
+
+/** One entry's worth of changes. Returns how many, or a negative errno. */
+static ssize_t record_some(struct record *record, const struct request *request, const struct panbind_change *changes,
+			   size_t count, uint32_t flags)
+{
+	struct panbind_log_entry entry;
+	size_t n = 1;
+	int r = 0;
+
+	engine_fill_entry(request, PANBIND_LOG_BIND, &entry);
+	if (is_op(changes))
+		n = fill_ops(record->engine, changes, count, &entry);
+	else
+		r = fill_object(record->engine, changes, &entry);
+	if (n == 0 || r < 0)
+		return record->error.code = -ENOMEM;
+	if (n < count)
+		entry.txn_id = NULL; /* the last entry of the transaction has it */
+	if (flags & PANBIND_CHANGES_ASYNC)
+		entry.flags |= PANBIND_LOG_ASYNC;
+	r = record_append(record, &entry);
+	return r < 0 ? r : (ssize_t)n;
+}
+
+static enum panbind_log_durability durability_of(const struct request *request)
+{
+	return request->call.durability == DURABILITY_SYNC ? PANBIND_LOG_DURABLE_SYNC : PANBIND_LOG_DURABLE_WRITE;
+}
+
+/** What was done, before it becomes final. */
+static int record_done(struct engine *engine, struct running *running, const struct panbind_changes *changes,
+		       struct panbind_error *reterr)
+{
+	struct record record = {.engine = engine, .durability = durability_of(running->request)};
+	ssize_t n;
+	int r;
+
+	for (size_t i = 0; i < changes->count; i += (size_t)n) {
+		n = record_some(&record, running->request, changes->changes + i, changes->count - i, changes->flags);
+		if (n < 0)
+			break;
+		if (!running->kept_first && i == 0)
+			running->kept_first = record.seq;
+	}
+	r = record_finish(&record);
+	if (r < 0) {
+		if (!running->kept_last)
+			running->kept_first = 0;
+		*reterr = record.error;
+		return r;
+	}
+	running->kept_last = record.seq;
+	units_settle(engine); /* they may hold VMs that this transaction destroys */
+	return 0;
+}
+
+/* ---- What failed ---- */
+
+static int describe_failure(const struct running *running, const struct panbind_error *error, char **ret_text)
+{
+	char kept[100] = "";
+	int n;
+
+	if (running->kept_last)
+		snprintf(kept, sizeof(kept), "; entries %llu to %llu of the script stay",
+			 (unsigned long long)running->kept_first, (unsigned long long)running->kept_last);
+	if (error->line)
+		n = asprintf(ret_text, "%s:%u:%u: %s%s", error->file, error->line, error->column, error->msg, kept);
+	else
+		n = asprintf(ret_text, "%s%s", error->msg, kept);
+	return n < 0 ? -ENOMEM : 0;
+}
+
+/** All ops that were asked for; the one that failed. */
+static int fill_failed_ops(struct engine *engine, const struct panbind_changes *changes,
+			   struct panbind_log_entry *entry)
+{
+	if (engine_make_op_room(engine, changes->count) < 0)
+		return -ENOMEM;
+	entry->failing_op = PANBIND_NO_OP;
+	entry->ops = engine->ops;
+	for (size_t i = 0; i < changes->count; i++) {
+		if (!is_op(&changes->changes[i]))
+			continue;
+		if (i == changes->failing)
+			entry->failing_op = (uint32_t)entry->op_count;
+		engine->ops[entry->op_count++] = log_op(&changes->changes[i]);
+	}
+	return 0;
+}
+
+static int record_failed(struct engine *engine, struct running *running, const struct panbind_changes *changes)
+{
+	autofree char *message = NULL;
+	struct panbind_log_entry entry;
+
+	running->failed = true;
+	engine_fill_entry(running->request, PANBIND_LOG_BIND, &entry);
+	engine_fill_failure(&entry, changes->error, changes->outcome);
+	entry.latency_ns = changes->latency_ns;
+	if (changes->flags & PANBIND_CHANGES_ASYNC)
+		entry.flags |= PANBIND_LOG_ASYNC;
+	if (fill_failed_ops(engine, changes, &entry) < 0 || describe_failure(running, changes->error, &message) < 0)
+		return running->failures.error.code = -ENOMEM;
+	entry.message = message;
+	if (changes->outcome > PANBIND_OUTCOME_ROLLED_BACK && entry.op_count == 0)
+		running->unclear = true; /* the entry names no VM */
+	return record_append(&running->failures, &entry);
+}
+
+/* ---- What the script calls ---- */
+
+int engine_on_record(void *data, const struct panbind_changes *changes, struct panbind_error *reterr)
+{
+	struct engine *engine = data;
+
+	if (changes->flags & PANBIND_CHANGES_FAILED)
+		return record_failed(engine, engine->running, changes);
+	return record_done(engine, engine->running, changes, reterr);
+}
+
+void running_begin(struct running *running, struct engine *engine, struct request *request)
+{
+	*running = (struct running){.request = request};
+	running->failures.engine = engine;
+	running->failures.durability = durability_of(request);
+}
+
+/** A script that changed nothing has succeeded all the same, and is not to be run again under its id. */
+static int record_nothing(struct running *running)
+{
+	struct record record = {.engine = running->failures.engine, .durability = running->failures.durability};
+	struct panbind_log_entry entry;
+	int r;
+
+	engine_fill_entry(running->request, PANBIND_LOG_BIND, &entry);
+	record_append(&record, &entry);
+	r = record_finish(&record);
+	if (r == 0)
+		running->kept_first = running->kept_last = record.seq;
+	else
+		running->failures.error = record.error;
+	return r;
+}
+
+int running_end(struct running *running, int result, struct panbind_error *reterr)
+{
+	const struct call *call = &running->request->call;
+	struct engine *engine = running->failures.engine;
+	int r;
+
+	if (!engine->log || call->check)
+		return result;
+	r = record_finish(&running->failures);
+	if (running->unclear || (r < 0 && running->failed))
+		engine->diverged = true;
+	if (result < 0 || !call->txn_id || running->kept_last)
+		return result;
+	r = record_nothing(running);
+	if (r < 0)
+		*reterr = running->failures.error;
+	return r;
+}

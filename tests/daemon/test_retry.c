@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What comes twice: a call under a transaction id is carried out once and ends once, whether that end was good or bad,
+ * and whatever happened to the daemon in between. And what failed is in the log, with the op that failed.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon.h"
+
+static struct daemon daemon_;
+static struct client client;
+
+static int setup(void **state)
+{
+	daemon_prepare(&daemon_);
+	daemon_start(&daemon_, NULL);
+	client_open(&client, &daemon_);
+	json_decref(client_result(&client, "vm.create", json_pack("{s:s}", "name", "v")));
+	json_decref(client_result(&client, "bo.create", json_pack("{s:s, s:i}", "name", "b", "size", 1 << 20)));
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	client_close(&client);
+	daemon_remove(&daemon_);
+	return 0;
+}
+
+static void crash_and_restore(void)
+{
+	client_close(&client);
+	daemon_kill(&daemon_);
+	daemon_start(&daemon_, (const char *const[]){"--restore", NULL});
+	client_open(&client, &daemon_);
+}
+
+static json_int_t mappings(void)
+{
+	json_t *vm = client_result(&client, "vm.show", json_pack("{s:s}", "name", "v"));
+	json_int_t count = int_of(vm, "mappings");
+
+	json_decref(vm);
+	return count;
+}
+
+static json_t *run_params(const char *text, const char *txn_id)
+{
+	return json_pack("{s:s, s:s*}", "text", text, "txn_id", txn_id);
+}
+
+/** The entry with this number. */
+static json_t *entry_at(json_int_t seq)
+{
+	json_t *shown = client_result(&client, "journal.show", json_pack("{s:I, s:i}", "since", seq, "limit", 1)),
+	       *entry = json_incref(json_array_get(json_object_get(shown, "entries"), 0));
+
+	json_decref(shown);
+	assert_int_equal(int_of(entry, "seq"), seq);
+	return entry;
+}
+
+/** The entry that error.data.seq names. */
+static json_t *entry_of(const json_t *error)
+{
+	return entry_at(int_of(json_object_get(error, "data"), "seq"));
+}
+
+static json_int_t last_seq(void)
+{
+	json_t *status = client_result(&client, "journal.status", NULL);
+	json_int_t last = int_of(status, "last");
+
+	json_decref(status);
+	return last;
+}
+
+/* ---- Scripts that fail ---- */
+
+static const char third_fails[] = "map v 0 4K b\nmap v 8K 4K b\nmap v 16K 4K b+1M\nmap v 24K 4K b\n";
+
+static void test_a_failed_script_is_an_entry_that_says_which_op(void **state)
+{
+	json_t *error = client_error(&client, -32000, "script.run", run_params(third_fails, NULL)),
+	       *entry = entry_of(error), *failure = json_object_get(entry, "error"), *ops;
+
+	assert_int_equal(int_of(json_object_get(error, "data"), "line"), 3);
+	assert_string_equal(data_text(error, "applied"), "none");
+	assert_string_equal(text_of(entry, "kind"), "bind");
+	assert_string_equal(text_of(entry, "outcome"), "rolled-back");
+	assert_string_equal(text_of(failure, "name"), "EINVAL");
+	assert_string_equal(text_of(failure, "stage"), "validate");
+	assert_int_equal(int_of(failure, "op"), 2);
+	assert_non_null(strstr(text_of(failure, "message"), "script:3:"));
+	ops = json_object_get(entry, "ops");
+	assert_int_equal(json_array_size(ops), 4);
+	assert_int_equal(hex_of(json_array_get(ops, 2), "va"), 16 << 10);
+	assert_int_equal(mappings(), 0);
+	json_decref(entry);
+	json_decref(error);
+}
+
+static void test_a_driver_s_refusal_in_a_script_is_an_entry_too(void **state)
+{
+	json_t *error, *entry;
+
+	client_close(&client);
+	daemon_stop(&daemon_);
+	daemon_spawn(&daemon_, "sim:fault=VM_BIND#1:op=1:EIO", NULL);
+	while (!client_connect(&client, &daemon_))
+		;
+	error = client_error(&client, -32000, "script.run",
+			     run_params("vm create v\nbo create b 64K\nmap v 0 4K b\nmap v 8K 4K b", "t"));
+	entry = entry_of(error);
+	assert_string_equal(text_of(json_object_get(entry, "error"), "stage"), "submit");
+	assert_int_equal(int_of(json_object_get(entry, "error"), "op"), 1);
+	assert_int_equal(json_array_size(json_object_get(entry, "ops")), 2); /* the objects are not ops */
+	json_decref(entry);
+	json_decref(error);
+	/* Without the fault it would succeed now; under its id it has failed for good. */
+	error = client_error(&client, -32000, "script.run",
+			     run_params("vm create v\nbo create b 64K\nmap v 0 4K b\nmap v 8K 4K b", "t"));
+	assert_string_equal(data_text(error, "name"), "EIO");
+	json_decref(error);
+}
+
+static void test_a_failed_script_stays_failed_under_its_id(void **state)
+{
+	json_t *first = client_error(&client, -32000, "script.run", run_params("map v 0 4K late", "t")), *again,
+	       *status;
+	json_int_t last = last_seq();
+
+	json_decref(client_result(&client, "bo.create", json_pack("{s:s, s:i}", "name", "late", "size", 4096)));
+	for (int restarted = 0; restarted < 2; restarted++) {
+		again = client_error(&client, -32000, "script.run", run_params("map v 0 4K late", "t"));
+		assert_string_equal(data_text(again, "name"), data_text(first, "name"));
+		assert_string_equal(data_text(again, "stage"), data_text(first, "stage"));
+		assert_false(bool_of(json_object_get(again, "data"), "retryable"));
+		assert_int_equal(int_of(json_object_get(again, "data"), "seq"), last);
+		json_decref(again);
+		status = client_result(&client, "txn.status", json_pack("{s:s}", "txn_id", "t"));
+		assert_string_equal(text_of(status, "outcome"), "rolled-back");
+		assert_string_equal(text_of(json_object_get(status, "error"), "name"), "ENOENT");
+		json_decref(status);
+		assert_int_equal(mappings(), 0);
+		crash_and_restore();
+	}
+	json_decref(first);
+}
+
+static void test_what_earlier_transactions_left_is_said(void **state)
+{
+	json_t *error, *entry, *kept;
+	json_int_t before = last_seq();
+
+	error = client_error(&client, -32000, "script.run",
+			     run_params("begin\nmap v 0 4K b\ncommit\nbegin\nbo create c 4K\nmap v 8K 4K c\ncommit\n"
+					"begin\nmap v 16K 4K b\nmap v 24K 4K none\ncommit",
+					NULL));
+	assert_string_equal(data_text(error, "applied"), "partial");
+	kept = json_object_get(json_object_get(error, "data"), "kept");
+	assert_int_equal(int_of(kept, "first"), before + 1);
+	assert_int_equal(int_of(kept, "last"), before + 3); /* a bind; a BO and a bind */
+	entry = entry_of(error);
+	assert_int_equal(int_of(entry, "seq"), before + 4);
+	assert_int_equal(int_of(json_object_get(entry, "error"), "op"), 1);
+	assert_string_equal(text_of(entry, "outcome"), "rolled-back");
+	assert_non_null(strstr(text_of(json_object_get(entry, "error"), "message"), "of the script stay"));
+	assert_int_equal(mappings(), 2);
+	json_decref(entry);
+	json_decref(error);
+}
+
+static void test_each_failure_of_a_script_that_goes_on_is_an_entry(void **state)
+{
+	json_int_t before = last_seq();
+	json_t *result = client_result(&client, "script.run",
+				       json_pack("{s:s, s:b}", "text", "map v 1 4K b\nmap v 0 4K b\nunmap v 1 4K",
+						 "keep_going", 1)),
+	       *entry;
+
+	assert_int_equal(int_of(result, "failed"), 2);
+	json_decref(result);
+	assert_int_equal(last_seq(), before + 3);
+	for (int i = 0; i < 3; i++) {
+		entry = entry_at(before + 1 + i);
+		assert_int_equal(json_object_get(entry, "error") != NULL, i != 1);
+		json_decref(entry);
+	}
+}
+
+static void test_a_refused_asynchronous_bind_is_an_entry(void **state)
+{
+	json_t *error = client_error(&client, -32000, "script.run",
+				     run_params("syncobj create s\nbegin async\nmap v 0 4K b\n"
+						"map v 8K 4K b --wait=s:7\ncommit",
+						NULL)),
+	       *entry = entry_of(error);
+
+	assert_true(bool_of(entry, "async"));
+	assert_string_equal(text_of(entry, "outcome"), "rolled-back");
+	assert_int_equal(json_array_size(json_object_get(entry, "ops")), 2);
+	json_decref(entry);
+	json_decref(error);
+}
+
+static void test_a_script_that_changes_nothing_is_run_once_too(void **state)
+{
+	json_t *result = client_result(&client, "script.run", run_params("assert unmapped v 0 4K", "t"));
+
+	json_decref(result);
+	json_decref(client_result(&client, "script.run", run_params("map v 0 4K b", NULL)));
+	result = client_result(&client, "script.run", run_params("assert unmapped v 0 4K", "t"));
+	assert_true(bool_of(result, "repeated"));
+	json_decref(result);
+}
+
+static void test_a_check_uses_no_id_up(void **state)
+{
+	json_decref(client_result(&client, "script.run",
+				  json_pack("{s:s, s:b, s:s}", "text", "map v 0 4K b", "check", 1, "txn_id", "t")));
+	json_decref(client_error(&client, -32000, "script.run",
+				 json_pack("{s:s, s:b, s:s}", "text", "map v 0 4K none", "check", 1, "txn_id", "t")));
+	json_decref(client_result(&client, "script.run", run_params("map v 0 4K b", "t")));
+	assert_int_equal(mappings(), 1);
+}
+
+/* ---- Other calls that fail ---- */
+
+static json_t *map_params(const char *bo, const char *txn_id)
+{
+	return json_pack("{s:s, s:i, s:i, s:s, s:s}", "vm", "v", "va", 0, "size", 4096, "bo", bo, "txn_id", txn_id);
+}
+
+static void test_a_name_that_stood_for_nothing_stays_refused(void **state)
+{
+	json_t *error = client_error(&client, -32002, "bind.map", map_params("late", "t")), *entry = entry_of(error);
+
+	assert_int_equal(int_of(json_object_get(entry, "error"), "op"), 0);
+	assert_string_equal(text_of(json_object_get(json_array_get(json_object_get(entry, "ops"), 0), "bo"), "name"),
+			    "late");
+	json_decref(entry);
+	json_decref(error);
+	json_decref(client_result(&client, "bo.create", json_pack("{s:s, s:i}", "name", "late", "size", 4096)));
+	crash_and_restore();
+	error = client_error(&client, -32002, "bind.map", map_params("late", "t"));
+	assert_string_equal(data_text(error, "name"), "ENOENT");
+	json_decref(error);
+	json_decref(client_result(&client, "bind.map", map_params("late", "u")));
+}
+
+static void test_objects_that_were_there_or_not_stay_so(void **state)
+{
+	json_t *result;
+
+	json_decref(client_error(&client, -32003, "vm.create", json_pack("{s:s, s:s}", "name", "v", "txn_id", "a")));
+	json_decref(client_error(&client, -32002, "bo.destroy", json_pack("{s:s, s:s}", "name", "c", "txn_id", "b")));
+	result = client_result(&client, "bo.destroy",
+			       json_pack("{s:s, s:b, s:s}", "name", "c", "missing_ok", 1, "txn_id", "c"));
+	assert_false(bool_of(result, "destroyed"));
+	json_decref(result);
+	/* When it is the other way round, a retry sees what it saw. */
+	json_decref(client_result(&client, "vm.destroy", json_pack("{s:s}", "name", "v")));
+	json_decref(client_result(&client, "bo.create", json_pack("{s:s, s:i}", "name", "c", "size", 4096)));
+	crash_and_restore();
+	json_decref(client_error(&client, -32003, "vm.create", json_pack("{s:s, s:s}", "name", "v", "txn_id", "a")));
+	json_decref(client_error(&client, -32002, "bo.destroy", json_pack("{s:s, s:s}", "name", "c", "txn_id", "b")));
+	result = client_result(&client, "bo.destroy",
+			       json_pack("{s:s, s:b, s:s}", "name", "c", "missing_ok", 1, "txn_id", "c"));
+	assert_true(bool_of(result, "repeated"));
+	assert_false(bool_of(result, "destroyed"));
+	json_decref(result);
+	json_decref(client_result(&client, "bo.read", json_pack("{s:s, s:i}", "name", "c", "size", 8)));
+}
+
+static void test_wrong_parameters_use_no_id_up(void **state)
+{
+	json_decref(client_error(&client, -32602, "bind.map",
+				 json_pack("{s:s, s:s, s:i, s:s, s:s}", "vm", "v", "va", "zero", "size", 4096, "bo",
+					   "b", "txn_id", "t")));
+	json_decref(client_error(&client, -32602, "script.run", run_params("begin\nmap v 0 4K b\ncommit", "t")));
+	json_decref(client_result(&client, "bind.map", map_params("b", "t")));
+}
+
+/* ---- One id, two requests ---- */
+
+static void assert_reused(const char *method, json_t *params)
+{
+	json_t *error = client_error(&client, -32007, method, params);
+
+	assert_string_equal(data_text(error, "name"), "TXN_ID_REUSED");
+	assert_string_equal(data_text(error, "pointer"), "/params/txn_id");
+	assert_string_equal(data_text(error, "applied"), "none");
+	assert_int_equal(int_of(json_object_get(error, "data"), "seq"), 4);
+	json_decref(error);
+}
+
+static void test_an_id_belongs_to_one_request(void **state)
+{
+	json_decref(client_result(&client, "bind.map", map_params("b", "t")));
+	for (int restarted = 0; restarted < 2; restarted++) {
+		assert_reused("bind.map", json_pack("{s:s, s:i, s:i, s:s, s:s}", "vm", "v", "va", 4096, "size", 4096,
+						    "bo", "b", "txn_id", "t"));
+		assert_reused("bind.unmap",
+			      json_pack("{s:s, s:i, s:i, s:s}", "vm", "v", "va", 0, "size", 4096, "txn_id", "t"));
+		assert_reused("script.run", run_params("map v 0 4K b", "t"));
+		assert_reused("vm.create", json_pack("{s:s, s:s}", "name", "w", "txn_id", "t"));
+		assert_int_equal(mappings(), 1);
+		crash_and_restore();
+	}
+}
+
+static void test_the_same_request_may_be_written_otherwise(void **state)
+{
+	static const char *const ways[] = {
+		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"txn.run\",\"params\":{\"txn_id\":\"t\",\"ops\":[{\"op\":"
+		"\"map\","
+		"\"vm\":\"v\",\"va\":4096,\"size\":8192,\"bo\":\"b\",\"flags\":[\"noexec\",\"readonly\"]}]}}",
+		"{\"method\":\"txn.run\",\"params\":{\"ops\":[{\"size\":\"0x2000\",\"flags\":[\"readonly\",\"noexec\"],"
+		"\"bo\":\"b\",\"va\":\"0x1000\",\"vm\":\"v\",\"bo_offset\":0,\"op\":\"map\"}],\"comment\":\"again\","
+		"\"durability\":\"write\",\"txn_id\":\"t\"},\"id\":1,\"jsonrpc\":\"2.0\"}",
+	};
+	json_t *answer;
+
+	for (int i = 0; i < 2; i++) {
+		client_send_line(&client, ways[i]);
+		answer = client_read(&client);
+		assert_non_null(json_object_get(answer, "result"));
+		assert_int_equal(json_object_get(json_object_get(answer, "result"), "repeated") != NULL, i);
+		json_decref(answer);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_failed_script_is_an_entry_that_says_which_op),
+		TEST(test_a_driver_s_refusal_in_a_script_is_an_entry_too),
+		TEST(test_a_failed_script_stays_failed_under_its_id),
+		TEST(test_what_earlier_transactions_left_is_said),
+		TEST(test_each_failure_of_a_script_that_goes_on_is_an_entry),
+		TEST(test_a_refused_asynchronous_bind_is_an_entry),
+		TEST(test_a_script_that_changes_nothing_is_run_once_too),
+		TEST(test_a_check_uses_no_id_up),
+		TEST(test_a_name_that_stood_for_nothing_stays_refused),
+		TEST(test_objects_that_were_there_or_not_stay_so),
+		TEST(test_wrong_parameters_use_no_id_up),
+		TEST(test_an_id_belongs_to_one_request),
+		TEST(test_the_same_request_may_be_written_otherwise),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
