@@ -26,6 +26,8 @@ static enum panbind_log_op_type op_type(enum panbind_change_type type)
 		return PANBIND_LOG_SPARSE_UNBIND;
 	case PANBIND_CHANGE_SPARSE_RELEASE:
 		return PANBIND_LOG_SPARSE_RELEASE;
+	case PANBIND_CHANGE_MAP_SPARSE:
+		return PANBIND_LOG_MAP_SPARSE;
 	default:
 		return PANBIND_LOG_SYNC_ONLY;
 	}

@@ -198,6 +198,13 @@ int panbind_bo_set_label(struct panbind_bo *bo, const char *label);
 const char *panbind_bo_label(const struct panbind_bo *bo);
 
 /**
+ * Which of the BOs that had the same name one after the other this is, for a host that counts them; 0 until it is set.
+ * It tells BOs apart when states are compared, and means nothing to the library otherwise.
+ */
+void panbind_bo_set_generation(struct panbind_bo *bo, uint64_t generation);
+uint64_t panbind_bo_generation(const struct panbind_bo *bo);
+
+/**
  * Map the whole BO into the CPU's address space, read and write; one mapping is kept and shared by all callers, and
  * goes with the BO. -EINVAL for PANBIND_BO_NO_MMAP.
  */
@@ -288,6 +295,15 @@ struct panbind_mapping {
 int panbind_vm_next_mapping(struct panbind_vm *vm, uint64_t va, struct panbind_mapping *ret_mapping);
 /** How many mappings there are. */
 size_t panbind_vm_mapping_count(const struct panbind_vm *vm);
+
+/**
+ * Which state of its mapping the VM is in: a number that every change makes larger, on one device never the same for
+ * two states. A transaction that is rolled back leaves it as it was. Who has looked and wants to change only what was
+ * seen compares it.
+ */
+uint64_t panbind_vm_map_generation(const struct panbind_vm *vm);
+/** A host that numbers changes itself, in a log, says the number of the last one. Later changes get larger ones. */
+void panbind_vm_set_map_generation(struct panbind_vm *vm, uint64_t generation);
 
 /* ---- Batches ----------------------------------------------------------------------------------------------------- */
 
@@ -631,6 +647,7 @@ enum panbind_change_type {
 	PANBIND_CHANGE_SPARSE_BIND,
 	PANBIND_CHANGE_SPARSE_UNBIND,
 	PANBIND_CHANGE_SPARSE_RELEASE,
+	PANBIND_CHANGE_MAP_SPARSE, /* the dummy, region or not */
 	PANBIND_CHANGE_SYNC_ONLY,
 	PANBIND_CHANGE_VM_CREATE,  /* vm, size: its VA range */
 	PANBIND_CHANGE_VM_DESTROY, /* vm */
@@ -677,6 +694,131 @@ void panbind_session_set_record(struct panbind_session *session, panbind_record_
  * @name: one VM, or NULL for all. The string is the caller's, to be given to free(3).
  */
 int panbind_session_dump(struct panbind_session *session, const char *name, char **ret_text);
+
+/* ---- States: what is mapped where, compared and brought about ---------------------------------------------------- */
+
+struct panbind_state;
+struct panbind_state_diff;
+
+/**
+ * A BO as a state knows it. Two states mean the same BO when both know the same object; else when both have a name for
+ * it, the names are equal, and so are the generations unless one of them is 0. BOs that nobody can name any more pair
+ * up by size, in the order in which they are met.
+ */
+struct panbind_state_bo {
+	const char *name;      /* the name it has or last had; NULL: unknown */
+	uint64_t generation;   /* which BO of that name; 0: unknown */
+	uint64_t size;	       /* bytes; 0: unknown */
+	uint32_t flags;	       /* PANBIND_BO_* */
+	int nameless;	       /* its name was given up: only mappings hold it */
+	int exclusive;	       /* no other VM may map it */
+	struct panbind_bo *bo; /* the object, or NULL: counted by the state */
+};
+
+/** Of panbind_state_map(): no BO, but the dummy behind sparse ranges. */
+#define PANBIND_STATE_SPARSE UINT32_MAX
+
+/**
+ * What one VM maps, as a value: a copy that nothing changes behind one's back. Pages are what counts: mappings that
+ * continue each other are one. Not thread-safe; different states are independent.
+ */
+int panbind_state_create(struct panbind_state **ret_state);
+void panbind_state_destroy(struct panbind_state *state);
+/** Add a BO; strings are copied, and bo->bo gets one more reference. @ret_index: for panbind_state_map(). */
+int panbind_state_add_bo(struct panbind_state *state, const struct panbind_state_bo *bo, uint32_t *ret_index);
+/** Map the next range, in order of VA. -EINVAL: not whole pages, before the end of the last one, no such BO. */
+int panbind_state_map(struct panbind_state *state, uint64_t va, uint64_t size, uint32_t bo, uint64_t bo_offset,
+		      uint32_t flags);
+/** Add the next sparse region, in order of VA. It says nothing about what is mapped in it. -EINVAL as above. */
+int panbind_state_add_region(struct panbind_state *state, uint64_t va, uint64_t size);
+/** How many ranges a state has. */
+size_t panbind_state_count(const struct panbind_state *state);
+/** A BO by its index, or NULL. Valid as long as the state. */
+const struct panbind_state_bo *panbind_state_bo(const struct panbind_state *state, uint32_t index);
+
+/** What a VM maps now, asynchronous binds in flight included; BOs are known by object. -ENOMEM. */
+int panbind_state_of_vm(struct panbind_vm *vm, struct panbind_state **ret_state);
+/** The same of a session's VM, whose BOs are known by name too. -ENOENT no such VM, -ENOMEM. */
+int panbind_session_state(struct panbind_session *session, const char *vm, struct panbind_state **ret_state);
+/**
+ * What a script makes of a VM, by running it on a simulated device that goes with the call. @vm: NULL when the script
+ * leaves only one. BOs are known by name. Errors: those of the run; -ENOENT no such VM in the end, -EINVAL there are
+ * several.
+ */
+int panbind_script_state(const struct panbind_script *script, const char *vm, struct panbind_state **ret_state,
+			 struct panbind_error *reterr);
+/**
+ * A copy of @state in which [va, va + size) holds what it holds in @other, and the sparse regions that only one of them
+ * has there are as in @other. Ranges in order of VA, without overlaps. For an undo: what was, where something was done.
+ */
+int panbind_state_graft(const struct panbind_state *state, const struct panbind_state *other, const uint64_t *vas,
+			const uint64_t *sizes, size_t count, struct panbind_state **ret_state);
+
+enum panbind_backing { PANBIND_BACKING_NONE = 0, PANBIND_BACKING_BO, PANBIND_BACKING_SPARSE };
+
+/** One side of a difference. */
+struct panbind_state_side {
+	enum panbind_backing backing;
+	const struct panbind_state_bo *bo; /* of PANBIND_BACKING_BO; valid as long as its state */
+	uint64_t bo_offset;		   /* of the first page */
+	uint32_t flags;			   /* PANBIND_MAP_* */
+};
+
+enum panbind_difference_type {
+	PANBIND_DIFFERENCE_RANGE = 0, /* other pages: gone, new, or replaced in one op */
+	PANBIND_DIFFERENCE_REGION,    /* a sparse region that only one has: the side with PANBIND_BACKING_SPARSE */
+	PANBIND_DIFFERENCE_BO,	      /* a BO of one name with two sizes; no op can mend that */
+};
+
+/**
+ * One difference, as large as it can be. What lies in a region that only one side has is mapped anew, so it is told as
+ * gone and then as new, holes in a new region included: a new range whose `to` has no backing.
+ */
+struct panbind_state_difference {
+	enum panbind_difference_type type;
+	uint64_t va, size;
+	struct panbind_state_side from, to;
+	int anew; /* in such a region: what is gone and what is new are told apart, and the GPU sees a hole between */
+};
+
+/** What a difference comes down to. */
+struct panbind_state_op {
+	enum panbind_change_type type; /* MAP, UNMAP, MAP_SPARSE, SPARSE_RESERVE, SPARSE_RELEASE */
+	uint64_t va, size, bo_offset;
+	uint32_t flags;
+	const struct panbind_state_bo *bo; /* of MAP, as @to knows it */
+	struct panbind_bo *object;	   /* of MAP, when either state has it; else NULL */
+};
+
+/**
+ * Compare two states, which must outlive the result. Linear in what they map. Differences are in order of VA (those of
+ * BOs come last); ops are those that lead from @from to @to: as few as that order of states allows, never more than
+ * there are differences, in the order in which they have to run. -ENOMEM.
+ */
+int panbind_state_diff(const struct panbind_state *from, const struct panbind_state *to,
+		       struct panbind_state_diff **ret_diff);
+void panbind_state_diff_destroy(struct panbind_state_diff *diff);
+size_t panbind_state_diff_count(const struct panbind_state_diff *diff);
+const struct panbind_state_difference *panbind_state_diff_at(const struct panbind_state_diff *diff, size_t index);
+size_t panbind_state_diff_op_count(const struct panbind_state_diff *diff);
+const struct panbind_state_op *panbind_state_diff_op(const struct panbind_state_diff *diff, size_t index);
+/**
+ * Run the ops on @vm as one transaction. @vm must be as `from` has it. Outcome and errors as panbind_txn_run();
+ * -ENOENT (stage VALIDATE, nothing done): an op maps a BO of which neither state has the object.
+ */
+int panbind_state_diff_run(const struct panbind_state_diff *diff, struct panbind_vm *vm,
+			   enum panbind_outcome *ret_outcome, struct panbind_error *reterr);
+
+#define PANBIND_STATE_CREATE_BOS (1u << 0) /* make BOs that are not there, empty */
+
+/**
+ * Write the script that makes the session's VM what @to says, one transaction: BOs it lacks, then the ops of the
+ * difference. @ret_ops: how many there are; 0: the VM is so already, and the script is empty. The text is for free(3).
+ * Errors: -ENOENT no such VM, or @to maps a BO that is not there; -ESTALE it is another BO of that name; -EINVAL a BO
+ * of that name is smaller than what is mapped of it; -ENOMEM.
+ */
+int panbind_session_state_script(struct panbind_session *session, const char *vm, const struct panbind_state *to,
+				 uint32_t flags, char **ret_text, size_t *ret_ops, struct panbind_error *reterr);
 
 #if defined(__GNUC__)
 #pragma GCC visibility pop

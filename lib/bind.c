@@ -79,6 +79,8 @@ void pb_bind_record(struct panbind_vm *vm, const struct panbind_op *op, uint64_t
 {
 	struct pb_range range = {.va = op->va + done, .size = size};
 	int ret = 0;
+	if (op->type != PANBIND_OP_SYNC_ONLY)
+		vm->map_generation = atomic_fetch_add(&vm->device->map_generation, 1) + 1;
 	switch (op->type) {
 	case PANBIND_OP_MAP:
 		range.bo = op->bo;

@@ -44,6 +44,7 @@ static void free_bo(struct panbind_bo *bo)
 	if (bo->ptr)
 		munmap(bo->ptr, bo->size);
 	free(bo->label);
+	free(bo->last_name);
 	free(bo);
 }
 
@@ -321,4 +322,14 @@ int panbind_bo_mmap(struct panbind_bo *bo, void **ret_ptr)
 		*ret_ptr = bo->ptr;
 	pthread_mutex_unlock(&bo->device->lock);
 	return ret;
+}
+
+void panbind_bo_set_generation(struct panbind_bo *bo, uint64_t generation)
+{
+	bo->generation = generation;
+}
+
+uint64_t panbind_bo_generation(const struct panbind_bo *bo)
+{
+	return bo->generation;
 }

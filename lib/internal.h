@@ -73,6 +73,7 @@ struct panbind_device {
 	pthread_mutex_t lock;		 /* guards what follows, and reference counts that reach zero */
 	struct panbind_bo *dummy_bo;	 /* behind emulated sparse ranges; made on first use */
 	struct panbind_bo *bos;		 /* list by next, for panbind_bo_import() to find its own */
+	_Atomic uint64_t map_generation; /* the largest that any VM had */
 };
 
 /** Make a device of an opened file, which belongs to the device from then on; on failure it stays the caller's. */
@@ -98,6 +99,8 @@ struct panbind_bo {
 	uint32_t exclusive_vm_id; /* 0: none */
 	void *ptr;		  /* the CPU mapping, once asked for */
 	char *label;
+	char *last_name;     /* that a session gave it, once it is gone; NULL: none, or no memory for it */
+	uint64_t generation; /* the host's */
 };
 
 /** The 2 MiB BO behind emulated sparse ranges, borrowed from the device. */
@@ -173,6 +176,7 @@ struct panbind_vm {
 	struct panbind_device *device;
 	uint32_t id;
 	uint64_t va_range;
+	uint64_t map_generation;
 	struct pb_vamap *map;
 	struct pb_region *regions; /* sparse, sorted by va */
 	size_t region_count, region_room;
@@ -228,12 +232,13 @@ struct pb_undo {
 	struct panbind_op *ops; /* inverse ops, those of the first op first; each BO counted */
 	uint32_t *of;		/* the op that each one undoes */
 	size_t count, room;
-	size_t earlier; /* notes of earlier binds of the same transaction on this VM */
+	size_t earlier;		 /* notes of earlier binds of the same transaction on this VM */
+	uint64_t map_generation; /* of the VM before */
 };
 
-#define PB_UNDO_INIT(vm_, keep_)                                           \
-	{                                                                  \
-		.vm = (vm_), .keep = (keep_), .unclear_op = PANBIND_NO_OP, \
+#define PB_UNDO_INIT(vm_, keep_)                                                                                    \
+	{                                                                                                           \
+		.vm = (vm_), .keep = (keep_), .unclear_op = PANBIND_NO_OP, .map_generation = (vm_)->map_generation, \
 	}
 
 /**

@@ -119,16 +119,30 @@ const struct pb_verb_spec pb_verbs[PB_VERB_COUNT] = {
 				   "Give a range of a sparse region back to the dummy"},
 	[PB_VERB_SPARSE_RELEASE] =
 		{{"sparse", "release"}, {VM, VA, SIZE}, 0, BINDS, "Unmap a sparse region as it was reserved"},
+	[PB_VERB_SPARSE_MAP] =
+		{{"sparse", "map"}, {VM, VA, SIZE}, SYNCS, ASYNC_OK, "Back a range with the dummy, region or not"},
+	[PB_VERB_ENSURE] = {{"ensure"},
+			    {VM, VA, SIZE, BO_OFFSET},
+			    MAP_FLAGS,
+			    BINDS,
+			    "Map a piece of a BO unless it is so already"},
 	[PB_VERB_SYNC_ONLY] = {{"sync-only"}, {VM}, SYNCS, PB_VERB_ASYNC, "Wait and signal without binding anything"},
 	[PB_VERB_BEGIN] = {{"begin"}, {ASYNC}, 0, PB_VERB_NO_EXPECT, "Begin a transaction, or an asynchronous bind"},
 	[PB_VERB_COMMIT] = {{"commit"}, {{0}}, 0, PB_VERB_ASYNC, "Keep what the block did, or submit it"},
 	[PB_VERB_ROLLBACK] = {{"rollback"}, {{0}}, 0, PB_VERB_ASYNC | PB_VERB_NO_EXPECT, "Undo what the block did"},
 	[PB_VERB_VM_CREATE] = {{"vm", "create"}, {VM_NAME}, PB_OPT_VA, 0, "Create a GPU VM"},
-	[PB_VERB_VM_DESTROY] = {{"vm", "destroy"}, {VM_NAME}, 0, 0, "Destroy a VM and all mappings in it"},
+	[PB_VERB_VM_ENSURE] = {{"vm", "ensure"}, {VM_NAME}, PB_OPT_VA, 0, "Create a GPU VM unless it is there"},
+	[PB_VERB_VM_DESTROY] =
+		{{"vm", "destroy"}, {VM_NAME}, PB_OPT_MISSING_OK, 0, "Destroy a VM and all mappings in it"},
 	[PB_VERB_VM_LIST] = {{"vm", "list"}, {{0}}, 0, 0, "List the VMs"},
 	[PB_VERB_VM_SHOW] = {{"vm", "show"}, {VM_NAME}, PB_OPT_MAP, 0, "Show a VM's mappings, or draw its VA space"},
 	[PB_VERB_BO_CREATE] = {{"bo", "create"}, {BO, SIZE}, PB_OPT_VM | PB_OPT_NO_MMAP | PB_OPT_WB, 0, "Create a BO"},
-	[PB_VERB_BO_DESTROY] = {{"bo", "destroy"}, {BO}, 0, 0, "Drop a BO; live mappings of it stay"},
+	[PB_VERB_BO_ENSURE] = {{"bo", "ensure"},
+			       {BO, SIZE},
+			       PB_OPT_VM | PB_OPT_NO_MMAP | PB_OPT_WB,
+			       0,
+			       "Create a BO unless the same is there"},
+	[PB_VERB_BO_DESTROY] = {{"bo", "destroy"}, {BO}, PB_OPT_MISSING_OK, 0, "Drop a BO; live mappings of it stay"},
 	[PB_VERB_BO_LIST] = {{"bo", "list"}, {{0}}, 0, 0, "List the BOs"},
 	[PB_VERB_BO_LABEL] = {{"bo", "label"}, {BO, TEXT}, 0, 0, "Label a BO, for the driver's debug files too"},
 	[PB_VERB_BO_FILL] = {{"bo", "fill"}, {BO, VALUE, OFF, LEN}, 0, 0, "Fill a BO with a 64-bit word"},
@@ -160,6 +174,8 @@ const struct pb_verb_spec pb_verbs[PB_VERB_COUNT] = {
 		{{"assert", "faults"}, {VM, COUNT}, 0, 0, "Fail unless the GPU saw this many faults in the VM"},
 	[PB_VERB_ASSERT_TORN] =
 		{{"assert", "torn"}, {VM, COUNT}, 0, 0, "Fail unless readers found this many values that are no stamp"},
+	[PB_VERB_IF_GENERATION] =
+		{{"if-generation"}, {VM, COUNT}, 0, 0, "Fail if the VM's mapping is no longer of this generation"},
 	[PB_VERB_DUMP] = {{"dump"}, {VM_OPT}, 0, 0, "Print a script that rebuilds a VM, or all"},
 	[PB_VERB_ECHO] = {{"echo"}, {TEXT}, 0, 0, "Print a line"},
 	[PB_VERB_GPU_RESIDENT] =
@@ -204,6 +220,7 @@ const struct pb_option_spec pb_options[] = {
 	{"--all", PB_OPT_ALL, {0}},
 	{"--for-submit", PB_OPT_FOR_SUBMIT, {0}},
 	{"--available", PB_OPT_AVAILABLE, {0}},
+	{"--missing-ok", PB_OPT_MISSING_OK, {0}},
 	{"--threads", PB_OPT_THREADS, {"N", PB_TYPE_NUMBER, PB_FIELD_VALUE, 0}},
 };
 const size_t pb_option_count = PB_ARRAY_SIZE(pb_options);

@@ -118,6 +118,7 @@ struct pb_run {
 	void *plan_data;
 	struct pb_checker *checker;
 	const atomic_bool *stop; /* of the session that the host has */
+	bool idle;		 /* the command found what it wants, and has done nothing */
 
 	/* the transaction at hand */
 	struct panbind_txn *txn; /* NULL until the first bind */
@@ -185,6 +186,7 @@ uint64_t pb_clock_ns(void);
 typedef int pb_verb_fn(struct pb_run *run, const struct pb_command *command, struct panbind_error *reterr);
 
 pb_verb_fn pb_do_map, pb_do_unmap, pb_do_sparse_reserve, pb_do_sparse_bind, pb_do_sparse_unbind, pb_do_sparse_release;
+pb_verb_fn pb_do_sparse_map, pb_do_ensure, pb_do_vm_ensure, pb_do_bo_ensure, pb_do_if_generation;
 pb_verb_fn pb_do_vm_create, pb_do_destroy, pb_do_vm_list, pb_do_vm_show, pb_do_bo_create, pb_do_bo_list, pb_do_bo_label;
 pb_verb_fn pb_do_bo_fill, pb_do_bo_stamp, pb_do_syncobj_create, pb_do_syncobj_reset, pb_do_syncobj_signal;
 pb_verb_fn pb_do_syncobj_wait, pb_do_dump, pb_do_echo;

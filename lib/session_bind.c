@@ -46,11 +46,13 @@ static int add_op(struct pb_run *run, const struct pb_command *command, struct p
 		r = pb_sparse_check_inside(vm, command->va, command->size, reterr);
 		return r < 0 ? r : add_map(run, command, batch, reterr);
 	case PB_VERB_MAP:
+	case PB_VERB_ENSURE:
 		return add_map(run, command, batch, reterr);
 	case PB_VERB_SPARSE_UNBIND:
 		r = pb_sparse_check_inside(vm, command->va, command->size, reterr);
 		return r < 0 ? r : panbind_batch_map_sparse(batch, command->va, command->size, reterr);
 	case PB_VERB_SPARSE_RESERVE:
+	case PB_VERB_SPARSE_MAP:
 		return panbind_batch_map_sparse(batch, command->va, command->size, reterr);
 	case PB_VERB_SYNC_ONLY:
 		return panbind_batch_sync_only(batch);
@@ -90,6 +92,40 @@ int pb_do_sparse_bind(struct pb_run *run, const struct pb_command *command, stru
 int pb_do_sparse_unbind(struct pb_run *run, const struct pb_command *command, struct panbind_error *reterr)
 {
 	return gather_op(run, command, reterr);
+}
+
+int pb_do_sparse_map(struct pb_run *run, const struct pb_command *command, struct panbind_error *reterr)
+{
+	return gather_op(run, command, reterr);
+}
+
+/* Does [va, va + size) map this piece of this BO, in however many mappings? The run has flushed before. */
+static bool is_mapped_so(struct panbind_vm *vm, const struct pb_command *command, const struct panbind_bo *bo)
+{
+	uint64_t at = command->va, end = command->va + command->size;
+	struct panbind_mapping mapping;
+
+	while (at < end) {
+		if (panbind_vm_next_mapping(vm, at, &mapping) < 0 || mapping.va > at || mapping.bo != bo ||
+		    mapping.flags != pb_map_flags(command) ||
+		    mapping.bo_offset + (at - mapping.va) != command->value + (at - command->va))
+			return false;
+		at = mapping.va + mapping.size;
+	}
+	return true;
+}
+
+int pb_do_ensure(struct pb_run *run, const struct pb_command *command, struct panbind_error *reterr)
+{
+	struct pb_object *vm, *bo;
+	int r = pb_run_object(run, PB_KIND_VM, command->name, &vm, reterr);
+
+	if (r >= 0)
+		r = pb_run_object(run, PB_KIND_BO, command->other, &bo, reterr);
+	if (r < 0)
+		return r;
+	run->idle = is_mapped_so(vm->vm, command, bo->bo);
+	return run->idle ? 0 : gather_op(run, command, reterr);
 }
 
 /* The run has flushed before: the shadow shows what is in the way. */

@@ -239,11 +239,20 @@ static int create(struct pb_checker *checker, const struct pb_command *command, 
 	return r;
 }
 
+/* Whether the one that is there is the same is found when the command runs. */
+static int ensure(struct pb_checker *checker, const struct pb_command *command, enum pb_kind kind,
+		  struct panbind_error *reterr)
+{
+	return state_of(checker, command->name)->exists[kind] ? 0 : create(checker, command, kind, reterr);
+}
+
 static int check_command(struct pb_checker *checker, const struct pb_command *command, struct panbind_error *reterr)
 {
 	bool creates = command->verb == PB_VERB_VM_CREATE || command->verb == PB_VERB_BO_CREATE ||
+		       command->verb == PB_VERB_VM_ENSURE || command->verb == PB_VERB_BO_ENSURE ||
 		       command->verb == PB_VERB_SYNCOBJ_CREATE;
-	int r = check_names(checker, command, creates, reterr);
+	/* One that may be missing is named first, as one that is created. */
+	int r = check_names(checker, command, creates || (command->options & PB_OPT_MISSING_OK), reterr);
 
 	if (r < 0)
 		return r;
@@ -254,6 +263,10 @@ static int check_command(struct pb_checker *checker, const struct pb_command *co
 		return create(checker, command, PB_KIND_BO, reterr);
 	case PB_VERB_SYNCOBJ_CREATE:
 		return create(checker, command, PB_KIND_SYNCOBJ, reterr);
+	case PB_VERB_VM_ENSURE:
+		return ensure(checker, command, PB_KIND_VM, reterr);
+	case PB_VERB_BO_ENSURE:
+		return ensure(checker, command, PB_KIND_BO, reterr);
 	case PB_VERB_VM_DESTROY:
 		state_of(checker, command->name)->exists[PB_KIND_VM] = false;
 		return 0;

@@ -176,8 +176,12 @@ void pb_object_detach(struct panbind_session *session, struct pb_object *object)
 	objects->count--;
 	memmove(&objects->items[at], &objects->items[at + 1], (objects->count - at) * sizeof(struct pb_object *));
 	object->entry->objects[object->kind] = NULL;
-	if (object->kind == PB_KIND_BO)
+	if (object->kind == PB_KIND_BO) {
 		remove_from_bucket(session, object);
+		/* Mappings may keep it: who looks at them is helped by the name it had, and can do without. */
+		free(object->bo->last_name);
+		object->bo->last_name = strdup(object->entry->name);
+	}
 }
 
 void pb_object_free(struct pb_object *object)

@@ -23,11 +23,15 @@ static const struct verb verbs[PB_VERB_COUNT] = {
 	[PB_VERB_SPARSE_BIND] = {pb_do_sparse_bind, false},
 	[PB_VERB_SPARSE_UNBIND] = {pb_do_sparse_unbind, false},
 	[PB_VERB_SPARSE_RELEASE] = {pb_do_sparse_release, false},
+	[PB_VERB_SPARSE_MAP] = {pb_do_sparse_map, false},
+	[PB_VERB_ENSURE] = {pb_do_ensure, true},
 	[PB_VERB_VM_CREATE] = {pb_do_vm_create, false},
+	[PB_VERB_VM_ENSURE] = {pb_do_vm_ensure, false},
 	[PB_VERB_VM_DESTROY] = {pb_do_destroy, true},
 	[PB_VERB_VM_LIST] = {pb_do_vm_list, true},
 	[PB_VERB_VM_SHOW] = {pb_do_vm_show, true},
 	[PB_VERB_BO_CREATE] = {pb_do_bo_create, false},
+	[PB_VERB_BO_ENSURE] = {pb_do_bo_ensure, false},
 	[PB_VERB_BO_DESTROY] = {pb_do_destroy, true},
 	[PB_VERB_BO_LIST] = {pb_do_bo_list, true},
 	[PB_VERB_BO_LABEL] = {pb_do_bo_label, false},
@@ -46,6 +50,7 @@ static const struct verb verbs[PB_VERB_COUNT] = {
 	[PB_VERB_ASSERT_LOAD] = {pb_do_assert_load, true},
 	[PB_VERB_ASSERT_FAULTS] = {pb_do_assert_faults, true},
 	[PB_VERB_ASSERT_TORN] = {pb_do_assert_torn, true},
+	[PB_VERB_IF_GENERATION] = {pb_do_if_generation, true},
 	[PB_VERB_DUMP] = {pb_do_dump, true},
 	[PB_VERB_ECHO] = {pb_do_echo, true},
 	[PB_VERB_GPU_RESIDENT] = {pb_do_gpu_resident, true},
@@ -115,8 +120,10 @@ static bool is_planned(const struct pb_command *command)
 {
 	switch (command->verb) {
 	case PB_VERB_VM_CREATE:
+	case PB_VERB_VM_ENSURE:
 	case PB_VERB_VM_DESTROY:
 	case PB_VERB_BO_CREATE:
+	case PB_VERB_BO_ENSURE:
 	case PB_VERB_BO_DESTROY:
 	case PB_VERB_BO_LABEL:
 	case PB_VERB_SYNCOBJ_CREATE:
@@ -179,8 +186,9 @@ static int run_one(struct pb_run *run, const struct pb_command *command, struct 
 	run->result.commands++;
 	if (run->flags & PANBIND_RUN_TRACE)
 		trace(run, command);
+	run->idle = false;
 	r = command->expect ? run_expected(run, command, error) : pb_run_execute(run, command, error);
-	if (r >= 0 && !command->expect && run->session->record &&
+	if (r >= 0 && !command->expect && !run->idle && run->session->record &&
 	    pb_changes_note(run, command, pb_clock_ns() - began_ns) < 0)
 		r = pb_error_set(error, -ENOMEM, PANBIND_STAGE_VALIDATE, "out of memory");
 	if (r < 0)

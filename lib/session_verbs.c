@@ -64,23 +64,25 @@ int pb_do_vm_create(struct pb_run *run, const struct pb_command *command, struct
 	return r < 0 ? r : finish(run, &object, reterr);
 }
 
+static uint32_t bo_flags(const struct pb_command *command)
+{
+	return (command->options & PB_OPT_NO_MMAP ? PANBIND_BO_NO_MMAP : 0) |
+	       (command->options & PB_OPT_WB ? PANBIND_BO_WB_MMAP : 0);
+}
+
 int pb_do_bo_create(struct pb_run *run, const struct pb_command *command, struct panbind_error *reterr)
 {
 	pb_cleanup(pb_objectp_free) struct pb_object *object = NULL;
 	struct pb_object *vm = NULL;
-	uint32_t flags = 0;
 	int r = prepare(run, PB_KIND_BO, command->name, &object, reterr);
 
 	if (r >= 0 && command->other != 0)
 		r = pb_run_object(run, PB_KIND_VM, command->other, &vm, reterr);
 	if (r < 0 || !object)
 		return r;
-	if (command->options & PB_OPT_NO_MMAP)
-		flags |= PANBIND_BO_NO_MMAP;
-	if (command->options & PB_OPT_WB)
-		flags |= PANBIND_BO_WB_MMAP;
 	object->exclusive = vm ? vm->entry : NULL;
-	r = panbind_bo_create(run->session->device, command->size, flags, vm ? vm->vm : NULL, &object->bo, reterr);
+	r = panbind_bo_create(run->session->device, command->size, bo_flags(command), vm ? vm->vm : NULL, &object->bo,
+			      reterr);
 	return r < 0 ? r : finish(run, &object, reterr);
 }
 
@@ -99,6 +101,51 @@ int pb_do_syncobj_create(struct pb_run *run, const struct pb_command *command, s
 	return finish(run, &object, reterr);
 }
 
+int pb_do_vm_ensure(struct pb_run *run, const struct pb_command *command, struct panbind_error *reterr)
+{
+	const struct pb_object *vm = run->entries[command->name]->objects[PB_KIND_VM];
+
+	if (!vm)
+		return pb_do_vm_create(run, command, reterr);
+	run->idle = true;
+	if (panbind_vm_va_range(vm->vm) < command->size)
+		return pb_error_set(reterr, -EEXIST, PANBIND_STAGE_VALIDATE,
+				    "there is a VM %s already, with a VA range of 0x%" PRIx64, vm->entry->name,
+				    panbind_vm_va_range(vm->vm));
+	return 0;
+}
+
+int pb_do_bo_ensure(struct pb_run *run, const struct pb_command *command, struct panbind_error *reterr)
+{
+	const struct pb_object *bo = run->entries[command->name]->objects[PB_KIND_BO];
+	const struct pb_entry *exclusive = command->other ? run->entries[command->other] : NULL;
+
+	if (!bo)
+		return pb_do_bo_create(run, command, reterr);
+	run->idle = true;
+	if (panbind_bo_size(bo->bo) != ((command->size + PB_PAGE_MASK) & ~PB_PAGE_MASK) ||
+	    panbind_bo_flags(bo->bo) != bo_flags(command) || bo->exclusive != exclusive)
+		return pb_error_set(reterr, -EEXIST, PANBIND_STAGE_VALIDATE,
+				    "there is a BO %s already, of 0x%" PRIx64 " bytes%s%s%s%s", bo->entry->name,
+				    panbind_bo_size(bo->bo),
+				    panbind_bo_flags(bo->bo) & PANBIND_BO_NO_MMAP ? ", no-mmap" : "",
+				    panbind_bo_flags(bo->bo) & PANBIND_BO_WB_MMAP ? ", wb" : "",
+				    bo->exclusive ? ", only for " : "", bo->exclusive ? bo->exclusive->name : "");
+	return 0;
+}
+
+int pb_do_if_generation(struct pb_run *run, const struct pb_command *command, struct panbind_error *reterr)
+{
+	struct pb_object *vm;
+	int r = pb_run_object(run, PB_KIND_VM, command->name, &vm, reterr);
+
+	if (r >= 0 && panbind_vm_map_generation(vm->vm) != command->value)
+		r = pb_error_set(reterr, -ESTALE, PANBIND_STAGE_VALIDATE,
+				 "the mapping of %s has changed: it is of generation %" PRIu64 ", not %" PRIu64,
+				 vm->entry->name, panbind_vm_map_generation(vm->vm), command->value);
+	return r < 0 ? r : 0;
+}
+
 static enum pb_kind kind_of(enum pb_verb verb)
 {
 	switch (verb) {
@@ -115,8 +162,13 @@ static enum pb_kind kind_of(enum pb_verb verb)
 int pb_do_destroy(struct pb_run *run, const struct pb_command *command, struct panbind_error *reterr)
 {
 	struct pb_step step = {.type = PB_STEP_DESTROYED};
-	int r = pb_run_object(run, kind_of(command->verb), command->name, &step.object, reterr);
+	enum pb_kind kind = kind_of(command->verb);
+	int r;
 
+	run->idle = (command->options & PB_OPT_MISSING_OK) && !run->entries[command->name]->objects[kind];
+	if (run->idle)
+		return 0;
+	r = pb_run_object(run, kind, command->name, &step.object, reterr);
 	if (r >= 0 && pb_object_reserve(run->session, step.object->kind) < 0)
 		r = fail_memory(reterr);
 	if (r >= 0 && pb_txn_note(run, &step) < 0)
@@ -350,9 +402,11 @@ int pb_do_vm_list(struct pb_run *run, const struct pb_command *command, struct p
 		if (r < 0)
 			return pb_error_set(reterr, r, PANBIND_STAGE_SUBMIT, "cannot ask for the state of %s",
 					    vm->entry->name);
-		snprintf(text, sizeof(text), "%s id=%" PRIu32 " va=0x%" PRIx64 " state=%s mappings=%zu",
+		snprintf(text, sizeof(text),
+			 "%s id=%" PRIu32 " va=0x%" PRIx64 " state=%s mappings=%zu generation=%" PRIu64,
 			 vm->entry->name, panbind_vm_id(vm->vm), panbind_vm_va_range(vm->vm),
-			 panbind_vm_state_name(state), panbind_vm_mapping_count(vm->vm));
+			 panbind_vm_state_name(state), panbind_vm_mapping_count(vm->vm),
+			 panbind_vm_map_generation(vm->vm));
 		pb_run_text(run, command, text);
 	}
 	return 0;

@@ -227,7 +227,7 @@ static void write_region(struct dump *dump, struct pb_object *vm, uint64_t va, u
 	write_hole(dump, vm->entry->name, at, end);
 }
 
-/* A sparse piece outside of every region, made by the host's own batch: the script's way to it is a region. */
+/* A sparse piece outside of every region, made by the host's own batch; inside of one it stands there already. */
 static void write_stray_sparse(struct dump *dump, struct pb_object *vm, const struct panbind_mapping *mapping)
 {
 	uint64_t at = mapping->va, end = mapping->va + mapping->size, va, size;
@@ -242,7 +242,7 @@ static void write_stray_sparse(struct dump *dump, struct pb_object *vm, const st
 			}
 			stop = va < end ? va : end;
 		}
-		fprintf(dump->out, "sparse reserve %s 0x%" PRIx64 " 0x%" PRIx64 "\n", vm->entry->name, at, stop - at);
+		fprintf(dump->out, "sparse map %s 0x%" PRIx64 " 0x%" PRIx64 "\n", vm->entry->name, at, stop - at);
 		at = stop;
 	}
 }

@@ -168,6 +168,7 @@ static enum panbind_outcome run_inverses(struct pb_undo *undo, struct panbind_er
 int pb_undo_run(struct pb_undo *undo, enum panbind_outcome *ret_outcome, struct panbind_error *reterr)
 {
 	enum panbind_outcome outcome = PANBIND_OUTCOME_ROLLED_BACK;
+	uint64_t map_generation = undo->map_generation;
 	if (undo->lost) {
 		pb_error_set(reterr, -ENOMEM, PANBIND_STAGE_ROLLBACK, "no memory to undo a half-done op");
 		pb_vm_poison(undo->vm, "there was no memory to undo a half-done op");
@@ -176,6 +177,8 @@ int pb_undo_run(struct pb_undo *undo, enum panbind_outcome *ret_outcome, struct 
 		reverse(undo);
 		outcome = run_inverses(undo, reterr);
 	}
+	if (outcome == PANBIND_OUTCOME_ROLLED_BACK)
+		undo->vm->map_generation = map_generation;
 	pb_undo_clear(undo);
 	*ret_outcome = outcome;
 	return outcome == PANBIND_OUTCOME_ROLLED_BACK ? 0 : -EUCLEAN;

@@ -51,6 +51,7 @@ int panbind_vm_create(struct panbind_device *device, uint64_t user_va_range, str
 	vm->device = panbind_device_ref(device);
 	vm->id = args.id;
 	vm->va_range = args.user_va_range;
+	vm->map_generation = atomic_fetch_add(&device->map_generation, 1) + 1;
 	vm->pending_tail = &vm->pending;
 	*ret_vm = pb_take_ptr(vm);
 	return 0;
@@ -144,4 +145,18 @@ int panbind_vm_next_mapping(struct panbind_vm *vm, uint64_t va, struct panbind_m
 size_t panbind_vm_mapping_count(const struct panbind_vm *vm)
 {
 	return pb_vamap_count(vm->map);
+}
+
+uint64_t panbind_vm_map_generation(const struct panbind_vm *vm)
+{
+	return vm->map_generation;
+}
+
+void panbind_vm_set_map_generation(struct panbind_vm *vm, uint64_t generation)
+{
+	uint64_t largest = atomic_load(&vm->device->map_generation);
+
+	vm->map_generation = generation;
+	while (largest < generation && !atomic_compare_exchange_weak(&vm->device->map_generation, &largest, generation))
+		;
 }

@@ -181,7 +181,7 @@ static const struct {
 	const char *says;
 } bad_lines[] = {
 	{"frob", 1, 1, -EINVAL, "unknown command"},
-	{"\nvm frob x", 2, 4, -EINVAL, "create destroy list show"},
+	{"\nvm frob x", 2, 4, -EINVAL, "create ensure destroy list show"},
 	{"vm", 1, 1, -EINVAL, "takes one of"},
 	{"map vm 0x1000 4K", 1, 17, -EINVAL, "BO[+OFF] is missing"},
 	{"map vm 0x1000 4K bo extra", 1, 21, -EINVAL, "too many"},

@@ -389,7 +389,7 @@ static void test_lists_and_traces(void **state)
 
 	session_room_must(room, "vm list\nbo list\nvm show a --map\nvm show b\necho \"done\"");
 	assert_int_equal(room->shows, 2);
-	assert_non_null(strstr(room->output, "a id=1 va=0x800000000000 state=usable mappings=2\n"));
+	assert_non_null(strstr(room->output, "a id=1 va=0x800000000000 state=usable mappings=2 generation="));
 	assert_non_null(strstr(room->output, "y handle=2 size=0x10000\n"));
 	assert_int_equal(session_room_run(room,
 					  "map a $(1 << 12) 4K x+4K --readonly\nexpect EINVAL unmap a 1 4K\n"

@@ -116,8 +116,18 @@ static void test_sparse_ranges_without_a_region_are_kept(void **state)
 	assert_int_equal(panbind_vm_bind(panbind_session_vm(room->session, "a"), batch, 0, NULL), 0);
 	panbind_batch_destroy(batch);
 	text = session_room_dump(room);
+	assert_string_equal(text, "# panbind state\n"
+				  "vm create a --va=0x800000000000\n"
+				  "sparse reserve a 0x400000 0x200000\n"
+				  "sparse map a 0x200000 0x200000\n"
+				  "sparse map a 0x600000 0x400000\n");
 	session_room_must(copy, text);
 	assert_same_mappings(room, copy);
+	free(text);
+	text = session_room_dump(copy);
+	session_room_must(room, "vm destroy a");
+	session_room_must(room, text);
+	assert_same_mappings(copy, room);
 	free(text);
 	session_room_close(copy);
 	session_room_close(room);
