@@ -129,16 +129,44 @@ static int stats_command(struct malisim *sim, char *text)
 	return 0;
 }
 
+/* "OFFSET VALUE", hex: write a register, as a driver would */
+static int reg_write(struct malisim *sim, char *text)
+{
+	char *word = strsep(&text, " ");
+	u32 offset, value;
+
+	if (!text || kstrtou32(word, 16, &offset) || kstrtou32(text, 16, &value) || offset >= GPU_RANGE || offset % 4)
+		return -EINVAL;
+	sim_mmio_write(sim, offset, value);
+	return 0;
+}
+
+/* "AS VA VA": exchange what they are mapped to */
+static int swap_pages(struct malisim *sim, char *text)
+{
+	char *as = strsep(&text, " "), *va = strsep(&text, " ");
+	u64 one, two;
+	u32 n;
+
+	if (!text || kstrtou32(as, 10, &n) || n >= SIM_AS_COUNT || kstrtou64(va, 16, &one) || kstrtou64(text, 16, &two))
+		return -EINVAL;
+	return sim_swap_pages(sim, n, one, two);
+}
+
+static int nothing_show(struct seq_file *m, void *v)
+{
+	return 0;
+}
+
 /* All files but the trace are a text to read and commands, a line each, to write. */
 static const struct sim_file {
 	const char *name;
 	int (*show)(struct seq_file *m, void *v);
 	int (*command)(struct malisim *sim, char *text);
 } files[] = {
-	{"stats", stats_show, stats_command},
-	{"busy", busy_show, busy_set},
-	{"probe", probe_show, sim_probe_command},
-	{"state", state_show, NULL},
+	{"stats", stats_show, stats_command},	  {"busy", busy_show, busy_set},
+	{"probe", probe_show, sim_probe_command}, {"state", state_show, NULL},
+	{"reg", nothing_show, reg_write},	  {"swap", nothing_show, swap_pages},
 };
 
 static struct malisim *the_sim;

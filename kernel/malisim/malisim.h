@@ -168,6 +168,7 @@ void sim_irq_write(struct malisim *sim, enum sim_irq_line line, u32 offset, u32 
 
 /* mmio.c */
 int sim_mmio_init(struct malisim *sim, struct device_node *gpu);
+void sim_mmio_write(struct malisim *sim, u32 offset, u32 value);
 
 /* as.c */
 u32 sim_as_read(struct malisim *sim, u32 n, u32 offset);
@@ -187,6 +188,7 @@ struct sim_translation {
 enum sim_result sim_translate(struct malisim *sim, u32 as, u64 va, u32 access, enum sim_via via,
 			      struct sim_translation *ret);
 void *sim_mcu_pointer(struct malisim *sim, u32 va);
+int sim_swap_pages(struct malisim *sim, u32 as, u64 va, u64 other);
 void sim_tlb_drop(struct sim_as *as, u64 first, u64 last);
 void sim_lines_drop(struct malisim *sim);
 

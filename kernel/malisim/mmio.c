@@ -166,7 +166,7 @@ static u32 read32(struct malisim *sim, u32 offset)
 	return read_other(sim, offset);
 }
 
-static void write32(struct malisim *sim, u32 offset, u32 value)
+void sim_mmio_write(struct malisim *sim, u32 offset, u32 value)
 {
 	enum sim_irq_line line;
 
@@ -199,9 +199,9 @@ static void mmio_write(void *data, unsigned int offset, int size, unsigned long 
 	unsigned long flags;
 
 	spin_lock_irqsave(&sim->lock, flags);
-	write32(sim, offset, value);
+	sim_mmio_write(sim, offset, value);
 	if (size == 8)
-		write32(sim, offset + 4, value >> 32);
+		sim_mmio_write(sim, offset + 4, value >> 32);
 	spin_unlock_irqrestore(&sim->lock, flags);
 }
 

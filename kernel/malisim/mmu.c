@@ -52,8 +52,15 @@ void sim_lines_drop(struct malisim *sim)
 		sim->lines[i].tag = 0;
 }
 
-/* Sets *ret_pte and *ret_shift to the entry that maps @va, or returns a fault. */
-static u32 walk(struct malisim *sim, u64 root, u64 va, bool cached, u64 *ret_pte, u32 *ret_shift)
+/* What maps a VA: the last entry of a walk. */
+struct leaf {
+	u64 pte;
+	u64 at;	   /* where it is, a physical address; 0 if it came from the TLB */
+	u32 shift; /* log2 of what it covers */
+};
+
+/* Returns 0, or a fault. */
+static u32 walk(struct malisim *sim, u64 root, u64 va, bool cached, struct leaf *ret)
 {
 	u64 table = root & PTE_ADDRESS;
 
@@ -74,18 +81,17 @@ static u32 walk(struct malisim *sim, u64 root, u64 va, bool cached, u64 *ret_pte
 		/* blocks are of 2 MiB or 1 GiB, and the last level has pages only */
 		if (level == 0 || (level == LEVELS - 1 && !(pte & PTE_TABLE)))
 			return FAULT_TRANSLATION(level);
-		*ret_pte = pte;
-		*ret_shift = LEVEL_SHIFT(level);
+		*ret = (struct leaf){pte, at, LEVEL_SHIFT(level)};
 		return 0;
 	}
 	return FAULT_TRANSLATION(LEVELS - 1);
 }
 
-static u64 target(u64 pte, u32 shift, u64 va)
+static u64 target(const struct leaf *leaf, u64 va)
 {
-	u64 low = BIT_ULL(shift) - 1;
+	u64 low = BIT_ULL(leaf->shift) - 1;
 
-	return (pte & PTE_ADDRESS & ~low) | (va & low);
+	return (leaf->pte & PTE_ADDRESS & ~low) | (va & low);
 }
 
 static struct sim_tlb_entry *tlb_find(struct sim_as *as, u64 va)
@@ -99,9 +105,9 @@ static struct sim_tlb_entry *tlb_find(struct sim_as *as, u64 va)
 	return NULL;
 }
 
-static void tlb_add(struct sim_as *as, u64 va, u64 pte, u32 shift)
+static void tlb_add(struct sim_as *as, u64 va, const struct leaf *leaf)
 {
-	as->tlb[as->tlb_next] = (struct sim_tlb_entry){true, shift, va, pte};
+	as->tlb[as->tlb_next] = (struct sim_tlb_entry){true, leaf->shift, va, leaf->pte};
 	as->tlb_next = (as->tlb_next + 1) % SIM_TLB_ENTRIES;
 }
 
@@ -117,54 +123,51 @@ void sim_tlb_drop(struct sim_as *as, u64 first, u64 last)
 	}
 }
 
-static u32 check_access(u64 pte, u32 shift, u32 access)
+static u32 check_access(const struct leaf *leaf, u32 access)
 {
-	u32 level = (39 - shift) / 9;
+	u32 level = (39 - leaf->shift) / 9;
 
-	if (access == FAULT_ACCESS_WRITE && pte & PTE_READ_ONLY)
+	if (access == FAULT_ACCESS_WRITE && leaf->pte & PTE_READ_ONLY)
 		return FAULT_PERMISSION(level);
-	if (access == FAULT_ACCESS_EXECUTE && pte & PTE_EXECUTE_NEVER)
+	if (access == FAULT_ACCESS_EXECUTE && leaf->pte & PTE_EXECUTE_NEVER)
 		return FAULT_PERMISSION(level);
 	return 0;
 }
 
 /* The entry for @va from the TLB, or from a walk that fills it. */
-static u32 find_entry(struct malisim *sim, struct sim_as *as, u64 va, enum sim_via via, u64 *ret_pte, u32 *ret_shift)
+static u32 find_leaf(struct malisim *sim, struct sim_as *as, u64 va, enum sim_via via, struct leaf *ret)
 {
 	struct sim_tlb_entry *entry = via == SIM_VIA_TLB ? tlb_find(as, va) : NULL;
 	u32 fault;
 
 	if (entry) {
 		sim_count(sim, SIM_C_TLB_HITS);
-		*ret_pte = entry->pte;
-		*ret_shift = entry->shift;
+		*ret = (struct leaf){entry->pte, 0, entry->shift};
 		return 0;
 	}
-	fault = walk(sim, as->transtab_now, va, via == SIM_VIA_TLB, ret_pte, ret_shift);
+	fault = walk(sim, as->transtab_now, va, via == SIM_VIA_TLB, ret);
 	if (!fault && via == SIM_VIA_TLB) {
 		sim_count(sim, SIM_C_TLB_MISSES);
-		tlb_add(as, va, *ret_pte, *ret_shift);
+		tlb_add(as, va, ret);
 	}
 	return fault;
 }
 
 /* Would the page tables themselves, now, lead somewhere else? */
-static bool is_stale(struct malisim *sim, struct sim_as *as, u64 va, u64 pte, u32 shift)
+static bool is_stale(struct malisim *sim, struct sim_as *as, u64 va, const struct leaf *leaf)
 {
-	u64 true_pte;
-	u32 true_shift;
+	struct leaf now;
 
-	return walk(sim, as->transtab_now, va, false, &true_pte, &true_shift) ||
-	       target(true_pte, true_shift, va) != target(pte, shift, va) ||
-	       (true_pte ^ pte) & (PTE_READ_ONLY | PTE_EXECUTE_NEVER);
+	return walk(sim, as->transtab_now, va, false, &now) || target(&now, va) != target(leaf, va) ||
+	       (now.pte ^ leaf->pte) & (PTE_READ_ONLY | PTE_EXECUTE_NEVER);
 }
 
 enum sim_result sim_translate(struct malisim *sim, u32 n, u64 va, u32 access, enum sim_via via,
 			      struct sim_translation *ret)
 {
 	struct sim_as *as = &sim->as[n];
-	u64 pte, pa, true_pte;
-	u32 shift, fault, true_shift;
+	struct leaf leaf, now;
+	u32 fault;
 
 	lockdep_assert_held(&sim->lock);
 	memset(ret, 0, sizeof(*ret));
@@ -174,23 +177,22 @@ enum sim_result sim_translate(struct malisim *sim, u32 n, u64 va, u32 access, en
 		sim_count(sim, SIM_C_STALLS);
 		return SIM_WAIT;
 	}
-	fault = find_entry(sim, as, va, via, &pte, &shift);
+	fault = find_leaf(sim, as, va, via, &leaf);
 	if (fault) {
 		/* the L2 cache may say "nothing there" when there is something by now */
-		ret->stale = via == SIM_VIA_TLB && !walk(sim, as->transtab_now, va, false, &true_pte, &true_shift);
+		ret->stale = via == SIM_VIA_TLB && !walk(sim, as->transtab_now, va, false, &now);
 		ret->status = fault | access;
 		return SIM_FAULT;
 	}
-	ret->stale = via == SIM_VIA_TLB && is_stale(sim, as, va, pte, shift);
-	fault = check_access(pte, shift, access);
-	pa = target(pte, shift, va);
-	if (!fault && !is_memory(pa))
+	ret->stale = via == SIM_VIA_TLB && is_stale(sim, as, va, &leaf);
+	fault = check_access(&leaf, access);
+	if (!fault && !is_memory(target(&leaf, va)))
 		fault = FAULT_ADDRESS_OUT(3);
 	if (fault) {
 		ret->status = fault | access;
 		return SIM_FAULT;
 	}
-	ret->at = phys_to_virt(pa);
+	ret->at = phys_to_virt(target(&leaf, va));
 	return SIM_OK;
 }
 
@@ -198,12 +200,24 @@ enum sim_result sim_translate(struct malisim *sim, u32 n, u64 va, u32 access, en
 void *sim_mcu_pointer(struct malisim *sim, u32 va)
 {
 	struct sim_as *as = &sim->as[SIM_AS_FIRMWARE];
-	u64 pte, pa;
-	u32 shift;
+	struct leaf leaf;
 
 	if (TRANSCFG_MODE(as->transcfg_now) != TRANSCFG_MODE_AARCH64_4K ||
-	    walk(sim, as->transtab_now, va, false, &pte, &shift))
+	    walk(sim, as->transtab_now, va, false, &leaf) || !is_memory(target(&leaf, va)))
 		return NULL;
-	pa = target(pte, shift, va);
-	return is_memory(pa) ? phys_to_virt(pa) : NULL;
+	return phys_to_virt(target(&leaf, va));
+}
+
+/* Exchange what two VAs are mapped to, behind the driver's back and with no flush: for tests of the emulation. */
+int sim_swap_pages(struct malisim *sim, u32 n, u64 va, u64 other)
+{
+	u64 root = sim->as[n].transtab_now;
+	struct leaf one, two;
+
+	if (TRANSCFG_MODE(sim->as[n].transcfg_now) != TRANSCFG_MODE_AARCH64_4K || walk(sim, root, va, false, &one) ||
+	    walk(sim, root, other, false, &two) || one.shift != two.shift)
+		return -ENXIO;
+	*(u64 *)phys_to_virt(one.at) = two.pte;
+	*(u64 *)phys_to_virt(two.at) = one.pte;
+	return 0;
 }
