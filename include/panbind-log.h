@@ -166,9 +166,10 @@ int panbind_log_get_status(struct panbind_log *log, struct panbind_log_status *r
 /* ---- Appending --------------------------------------------------------------------------------------------------- */
 
 /**
- * Told once for each append that was taken, on the log's own thread (an append of durability NONE: before it is
- * written). @result: 0, or the negative errno for which nothing of the entry was recorded. After a failed sync (-EIO)
- * the entry may be found in the file all the same if the machine stops before the log is opened again.
+ * Told once for each append that was taken, on the log's own thread or on one that is within panbind_log_append_here()
+ * or panbind_log_append_wait(); of an append of durability NONE before it is written. @result: 0, or the negative errno
+ * for which nothing of the entry was recorded. After a failed sync (-EIO) the entry may be found in the file all the
+ * same if the machine stops before the log is opened again.
  * May append; must not wait for the log.
  */
 typedef void panbind_log_done_fn(void *data, uint64_t seq, int result);
@@ -187,6 +188,14 @@ typedef void panbind_log_done_fn(void *data, uint64_t seq, int result);
 int panbind_log_append(struct panbind_log *log, const struct panbind_log_entry *entry,
 		       enum panbind_log_durability durability, panbind_log_done_fn *done, void *data, uint64_t *ret_seq,
 		       struct panbind_error *reterr);
+/**
+ * As panbind_log_append(), for a caller that has nothing better to do than wait: when the entry is all that is queued
+ * and nothing is being committed, this thread commits it, calls @done, and only then returns. Two switches between
+ * threads are saved; entries that others append meanwhile wait for the sync as they would otherwise.
+ */
+int panbind_log_append_here(struct panbind_log *log, const struct panbind_log_entry *entry,
+			    enum panbind_log_durability durability, panbind_log_done_fn *done, void *data,
+			    uint64_t *ret_seq, struct panbind_error *reterr);
 /** Append and wait for the answer. */
 int panbind_log_append_wait(struct panbind_log *log, const struct panbind_log_entry *entry,
 			    enum panbind_log_durability durability, uint64_t *ret_seq, struct panbind_error *reterr);
@@ -195,7 +204,7 @@ int panbind_log_ready(struct panbind_log *log);
 /** Wait until all that was queued before is committed. Returns as panbind_log_ready(). */
 int panbind_log_flush(struct panbind_log *log);
 
-/** Call @hook on the log's thread after each commit with the last seq. One hook; NULL removes it. */
+/** Call @hook on the thread that commits, after each commit, with the last seq. One hook; NULL removes it. */
 void panbind_log_set_commit_hook(struct panbind_log *log, void (*hook)(void *data, uint64_t last_seq), void *data);
 
 /** What is remembered of a transaction id, also when its entry is compacted. */

@@ -187,10 +187,11 @@ void panbind_log_close(struct panbind_log *log)
 
 /* ---- Appending ---- */
 
-/* A queue that grows without end would only hide that the disk does not keep up. The writer itself never waits. */
+/* A queue that grows without end would only hide that the disk does not keep up. Who commits never waits. */
 static int wait_for_room(struct panbind_log *log)
 {
-	while (log->queued_bytes > MAX_QUEUED_BYTES && !log->failed && !pthread_equal(pthread_self(), log->writer))
+	while (log->queued_bytes > MAX_QUEUED_BYTES && !log->failed &&
+	       !(log->committing && pthread_equal(pthread_self(), log->committer)))
 		pthread_cond_wait(&log->changed, &log->lock);
 	return log->failed;
 }
@@ -228,12 +229,14 @@ static int append_locked(struct panbind_log *log, const struct panbind_log_entry
 	return err;
 }
 
-int panbind_log_append(struct panbind_log *log, const struct panbind_log_entry *entry,
-		       enum panbind_log_durability durability, panbind_log_done_fn *done, void *data, uint64_t *ret_seq,
-		       struct panbind_error *reterr)
+/* @here: commit on this thread, if the entry is all there is and nobody is at it. */
+static int append(struct panbind_log *log, const struct panbind_log_entry *entry,
+		  enum panbind_log_durability durability, bool here, panbind_log_done_fn *done, void *data,
+		  uint64_t *ret_seq, struct panbind_error *reterr)
 {
 	struct pb_item *item;
 	uint64_t seq;
+	bool wake;
 	int err;
 
 	if (log->read_only)
@@ -246,16 +249,35 @@ int panbind_log_append(struct panbind_log *log, const struct panbind_log_entry *
 	pthread_mutex_lock(&log->lock);
 	err = append_locked(log, entry, item, reterr);
 	seq = log->next_seq - 1;
+	here = here && err == 0 && pb_writer_may_turn(log);
+	if (here)
+		pb_writer_turn(log);
+	wake = !here && err == 0 && !log->committing; /* who commits looks for more when it is done */
 	pthread_mutex_unlock(&log->lock);
 	if (err < 0) {
 		pb_item_free(item);
 		return err;
 	}
 	/* Unlocked, so that the writer does not wake up only to wait for the lock. */
-	pthread_cond_signal(&log->wake);
+	if (wake)
+		pthread_cond_signal(&log->wake);
 	if (ret_seq)
 		*ret_seq = seq;
 	return 0;
+}
+
+int panbind_log_append(struct panbind_log *log, const struct panbind_log_entry *entry,
+		       enum panbind_log_durability durability, panbind_log_done_fn *done, void *data, uint64_t *ret_seq,
+		       struct panbind_error *reterr)
+{
+	return append(log, entry, durability, false, done, data, ret_seq, reterr);
+}
+
+int panbind_log_append_here(struct panbind_log *log, const struct panbind_log_entry *entry,
+			    enum panbind_log_durability durability, panbind_log_done_fn *done, void *data,
+			    uint64_t *ret_seq, struct panbind_error *reterr)
+{
+	return append(log, entry, durability, true, done, data, ret_seq, reterr);
 }
 
 /** Somebody who waits for one answer. */
@@ -289,7 +311,7 @@ int panbind_log_append_wait(struct panbind_log *log, const struct panbind_log_en
 	int err;
 
 	sem_init(&waiter.answered, 0, 0);
-	err = panbind_log_append(log, entry, durability, wake_waiter, &waiter, NULL, reterr);
+	err = panbind_log_append_here(log, entry, durability, wake_waiter, &waiter, NULL, reterr);
 	if (err < 0) {
 		sem_destroy(&waiter.answered);
 		return err;

@@ -360,7 +360,7 @@ struct panbind_log {
 
 	/* Guarded by lock. */
 	pthread_mutex_t lock;
-	pthread_cond_t wake;	/* the writer: work */
+	pthread_cond_t wake;	/* the writer: work, or its turn */
 	pthread_cond_t changed; /* everybody else: progress */
 	struct pb_item *head, **tail;
 	size_t queued; /* also those in the group that is being committed */
@@ -373,14 +373,17 @@ struct panbind_log {
 	uint64_t groups, bytes;
 	int failed;
 	bool stop, compacting;
+	bool committing; /* somebody has the turn: the writer, or a thread that appends */
+	pthread_t committer;
 	void (*hook)(void *data, uint64_t last_seq);
 	void *hook_data;
 	sqlite3 *lookup_db; /* for transaction ids */
 	sqlite3_stmt *lookup;
 
-	/* The writer thread's own. */
 	pthread_t writer;
 	bool writer_running;
+
+	/* For whoever has the turn. */
 	sqlite3 *db;
 	struct pb_writer_sql sql;
 	bool full_sync;
@@ -411,6 +414,10 @@ void pb_writer_finalize(struct pb_writer_sql *sql);
 int pb_writer_start(struct panbind_log *log, struct panbind_error *reterr);
 /** Commit what is queued, end the thread. */
 void pb_writer_stop(struct panbind_log *log);
+/** Is what the caller has just queued all there is to do, and nobody at it? The log's lock is held. */
+bool pb_writer_may_turn(struct panbind_log *log);
+/** Commit and answer what is queued, on this thread. The log's lock is held before and after, and not meanwhile. */
+void pb_writer_turn(struct panbind_log *log);
 /** Insert the rows of an item, in a transaction that is open. */
 int pb_writer_insert(struct pb_writer_sql *sql, const struct pb_item *item);
 int pb_writer_measure(struct panbind_log *log, uint64_t *ret_bytes);

@@ -3,6 +3,10 @@
  * The writer thread: takes what has gathered, commits it as one transaction, answers, and starts over. Between groups
  * it does the housekeeping in bounded steps: a compaction step, the end of a checkpoint.
  *
+ * Turns: committing needs the writer's connection, so one thread does it at a time. Mostly that is the writer; a thread
+ * that has appended the only entry there is, and would only wait for it, takes the turn itself and saves two switches
+ * from thread to thread, which on a core that has gone to sleep can cost as much as the sync.
+ *
  * A group is synced when one of its entries asks for it; SQLite syncs the write-ahead file, and with it everything
  * written before. Nobody is called back with the log's lock held.
  *
@@ -137,7 +141,7 @@ static void group_is_committed(struct panbind_log *log, struct group *group)
 	void *hook_data;
 	uint64_t bytes = 0;
 
-	if (log->size_cap && log->groups % MEASURE_GROUPS == 0) /* groups is written by this thread alone */
+	if (log->size_cap && log->groups % MEASURE_GROUPS == 0) /* groups is written by whoever has the turn */
 		pb_writer_measure(log, &bytes);
 	pthread_mutex_lock(&log->lock);
 	forget_pending(log, group->first);
@@ -223,19 +227,29 @@ static void wait_for_probe(struct panbind_log *log)
 	pthread_cond_timedwait(&log->wake, &log->lock, &until);
 }
 
-/* Wait until there is something to do. False: it is time to end. The lock is held. */
+/* Wait until there is something to do, and nobody else has the turn. False: it is time to end. The lock is held. */
 static bool wait_for_work(struct panbind_log *log)
 {
-	while (!log->head && (log->stop || !pb_compact_wanted(log))) {
+	while (log->committing || (!log->head && (log->stop || !pb_compact_wanted(log)))) {
+		if (log->committing) {
+			pthread_cond_wait(&log->wake, &log->lock);
+			continue;
+		}
 		if (log->stop)
 			return false; /* compaction can go on another time */
 		if (space_can_cure(log->failed)) {
 			wait_for_probe(log);
-			return true;
+			return true; /* as long as appends are refused, nobody else takes a turn */
 		}
 		pthread_cond_wait(&log->wake, &log->lock);
 	}
 	return true;
+}
+
+static void begin_turn(struct panbind_log *log)
+{
+	log->committing = true;
+	log->committer = pthread_self();
 }
 
 static void *write_groups(void *data)
@@ -248,6 +262,7 @@ static void *write_groups(void *data)
 		bool compact = pb_compact_wanted(log);
 		int failed = log->failed;
 
+		begin_turn(log);
 		take_group(log, &group);
 		pthread_mutex_unlock(&log->lock);
 		if (group.first)
@@ -257,9 +272,29 @@ static void *write_groups(void *data)
 		if (compact)
 			pb_compact_step(log);
 		pthread_mutex_lock(&log->lock);
+		log->committing = false;
 	}
 	pthread_mutex_unlock(&log->lock);
 	return NULL;
+}
+
+bool pb_writer_may_turn(struct panbind_log *log)
+{
+	return !log->committing && log->head && !log->head->next && !pb_compact_wanted(log);
+}
+
+void pb_writer_turn(struct panbind_log *log)
+{
+	struct group group;
+
+	begin_turn(log);
+	take_group(log, &group);
+	pthread_mutex_unlock(&log->lock);
+	run_group(log, &group);
+	pthread_mutex_lock(&log->lock);
+	log->committing = false;
+	if (log->head || log->stop || log->failed || pb_compact_wanted(log))
+		pthread_cond_signal(&log->wake);
 }
 
 static int frames_after_commit(void *data, sqlite3 *db, const char *schema, int frames)

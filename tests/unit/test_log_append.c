@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Appending: seqs, groups, the order of answers, what is refused, transaction ids. */
 #include <errno.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -86,6 +87,120 @@ static void an_answered_entry_is_in_the_file(void **state)
 		snprintf(sql, sizeof(sql), "SELECT count(*) FROM entry WHERE seq = %d", (int)seq);
 		assert_int_equal(log_ask(f->log, sql), 1);
 	}
+}
+
+/** Which thread answered, and a gate at which it stands until it is let go. */
+struct place {
+	pthread_t thread;
+	sem_t reached, gate;
+	bool stops;
+};
+
+static void note_place(void *data, uint64_t seq, int result)
+{
+	struct place *place = data;
+
+	assert_int_equal(result, 0);
+	place->thread = pthread_self();
+	sem_post(&place->reached);
+	if (place->stops)
+		sem_wait(&place->gate);
+}
+
+static void init_place(struct place *place, bool stops)
+{
+	*place = (struct place){.stops = stops};
+	sem_init(&place->reached, 0, 0);
+	sem_init(&place->gate, 0, 0);
+}
+
+static void append_noting(struct panbind_log *log, const struct panbind_log_entry *entry, bool here,
+			  struct place *place)
+{
+	assert_int_equal((here ? panbind_log_append_here : panbind_log_append)(log, entry, PANBIND_LOG_DURABLE_SYNC,
+									       note_place, place, NULL, NULL),
+			 0);
+}
+
+static void a_lone_entry_is_committed_where_it_is_appended(void **state)
+{
+	struct log_fixture *f = *state;
+	const struct panbind_log_op op = log_op_map("tex", 1, 1, "pool", 0);
+	const struct panbind_log_entry entry = log_bind_entry(&op, 1);
+	struct place place;
+
+	/* Given a log that has nothing to do, when an entry is appended here, */
+	log_vm(f->log, "tex", 1);
+	log_bo(f->log, "pool", 1, 16);
+	panbind_log_flush(f->log);
+	init_place(&place, false);
+	append_noting(f->log, &entry, true, &place);
+
+	/* then this thread has answered it, and it is in the file. */
+	assert_int_equal(sem_trywait(&place.reached), 0);
+	assert_true(pthread_equal(place.thread, pthread_self()));
+	assert_int_equal(log_ask(f->log, "SELECT count(*) FROM entry"), 3);
+}
+
+static void while_another_thread_commits_an_entry_is_left_to_it(void **state)
+{
+	struct log_fixture *f = *state;
+	const struct panbind_log_op op = log_op_map("tex", 1, 1, "pool", 0);
+	const struct panbind_log_entry entry = log_bind_entry(&op, 1);
+	struct place first, second;
+
+	/* Given the log's thread in the midst of a group, */
+	log_vm(f->log, "tex", 1);
+	log_bo(f->log, "pool", 1, 16);
+	init_place(&first, true);
+	init_place(&second, false);
+	append_noting(f->log, &entry, false, &first);
+	sem_wait(&first.reached);
+
+	/* when another entry is appended here, it does not wait for that, */
+	append_noting(f->log, &entry, true, &second);
+	assert_int_equal(sem_trywait(&second.reached), -1);
+
+	/* and the log's thread commits it. */
+	sem_post(&first.gate);
+	sem_wait(&second.reached);
+	assert_true(pthread_equal(first.thread, second.thread));
+	assert_false(pthread_equal(second.thread, pthread_self()));
+}
+
+struct appender {
+	struct log_fixture *f;
+	pthread_t thread;
+	int index;
+};
+
+static void *append_a_hundred(void *data)
+{
+	struct appender *me = data;
+	const struct panbind_log_op op = log_op_map("tex", 1 + (uint64_t)me->index, 1, "pool", 0);
+	const struct panbind_log_entry entry = log_bind_entry(&op, 1);
+
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(panbind_log_append_wait(me->f->log, &entry, PANBIND_LOG_DURABLE_WRITE, NULL, NULL), 0);
+	return NULL;
+}
+
+/* Whoever finds the log at rest commits: the turn goes from thread to thread, and nothing is left lying. */
+static void threads_take_turns(void **state)
+{
+	struct log_fixture *f = *state;
+	struct appender appenders[6];
+
+	log_vm(f->log, "tex", 1);
+	log_bo(f->log, "pool", 1, 16);
+	for (int i = 0; i < 6; i++) {
+		appenders[i] = (struct appender){.f = f, .index = i};
+		pthread_create(&appenders[i].thread, NULL, append_a_hundred, &appenders[i]);
+	}
+	for (int i = 0; i < 6; i++)
+		pthread_join(appenders[i].thread, NULL);
+	assert_int_equal(log_ask(f->log, "SELECT count(*) FROM entry"), 602);
+	assert_int_equal(log_problems(f->log), 0);
 }
 
 static void all_fields_come_back(void **state)
@@ -387,6 +502,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		LOG_TEST(seqs_rise_by_one_and_answers_come_in_order),
 		LOG_TEST(an_answered_entry_is_in_the_file),
+		LOG_TEST(a_lone_entry_is_committed_where_it_is_appended),
+		LOG_TEST(while_another_thread_commits_an_entry_is_left_to_it),
+		LOG_TEST(threads_take_turns),
 		LOG_TEST(all_fields_come_back),
 		LOG_TEST(nonsense_is_refused_and_takes_no_seq),
 		LOG_TEST(names_live_once_at_a_time),
