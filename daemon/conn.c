@@ -146,6 +146,7 @@ static void on_readable(evutil_socket_t fd, short what, void *data)
 {
 	struct conn *conn = data;
 
+	server_take_answers(conn->server);
 	if (conn->state == CONN_LINGERING) {
 		linger(conn);
 	} else if (conn->state == CONN_OPEN) {
@@ -189,7 +190,10 @@ void conn_kill(struct conn *conn, const char *why)
 		engine_cancel(conn->server->engines[i], conn);
 	conn_forget_input(conn);
 	evbuffer_drain(conn->out, conn_unread(conn));
-	close(take_fd(conn->fd));
+	if (conn_take_output(conn))
+		close(take_fd(conn->fd));
+	else
+		shutdown(conn->fd, SHUT_RDWR); /* closed when the call is back that writes to it */
 	conn_set_state(conn, CONN_DEAD, why);
 }
 
@@ -204,6 +208,7 @@ static void conn_free(struct conn *conn)
 	if (conn->next)
 		conn->next->prev = conn->prev;
 	server->conn_count--;
+	closep(&conn->fd);
 	evbuffer_free(conn->out);
 	peer_free(&conn->peer);
 	free(conn);
@@ -211,7 +216,9 @@ static void conn_free(struct conn *conn)
 
 static void write_output(struct conn *conn)
 {
-	if (conn_unread(conn) > 0 && evbuffer_write(conn->out, conn->fd) < 0 && errno != EAGAIN && errno != EINTR) {
+	if (conn_unread(conn) == 0 || !conn_take_output(conn))
+		return;
+	if (evbuffer_write(conn->out, conn->fd) < 0 && errno != EAGAIN && errno != EINTR) {
 		conn_kill(conn, strerror(errno));
 		return;
 	}

@@ -6,6 +6,7 @@
 #define PBD_CONN_H
 
 #include <event2/buffer.h>
+#include <stdatomic.h>
 
 #include "server.h"
 
@@ -31,6 +32,7 @@ struct conn {
 	char *in;     /* bytes that came: [0, in_used) are done with */
 	size_t in_used, in_size, in_room, in_scanned;
 	uint64_t in_counted; /* of server->input_bytes */
+	_Atomic int output;  /* who may write to fd: conn_lend.c */
 	struct evbuffer *out;
 	bool out_full;	/* was above the mark, and is not yet half empty */
 	size_t pending; /* calls that are not yet answered */
@@ -49,6 +51,10 @@ struct array {
 
 /** Take a connected socket over. It is closed on failure. */
 int conn_create(struct server *server, int fd, const struct peer *peer);
+/** The call is the only one under way: whoever completes its answer may send it. */
+void conn_lend_output(struct request *request);
+/** From any thread: send the complete answer if that is allowed. True: it is sent, and the loop need not hurry. */
+bool conn_send_lent(struct request *request);
 /** An answer came back: deliver it, and free the call. */
 void conn_deliver(struct request *request);
 /** Send one message that no call asked for. */

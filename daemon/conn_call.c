@@ -74,10 +74,25 @@ static void answer_element(struct request *request)
 		answer_array(array);
 }
 
+/** What the descriptor has not taken of an answer that another thread sent goes before all that has gathered. */
+static void send_rest(struct request *request)
+{
+	struct conn *conn = request->conn;
+	struct jw *line = &request->out;
+
+	if (conn->state >= CONN_LINGERING || request->sent > line->len)
+		return;
+	if (evbuffer_prepend(conn->out, "\n", 1) < 0 ||
+	    evbuffer_prepend(conn->out, line->buf + request->sent, line->len - request->sent) < 0)
+		conn_kill(conn, "out of memory");
+}
+
 /** Not yet counted as taken: refusals on the way in. */
 static void deliver(struct request *request)
 {
-	if (request->array)
+	if (request->sent > 0)
+		send_rest(request);
+	else if (request->array)
 		answer_element(request);
 	else
 		send_line(request->conn, &request->out);
@@ -93,6 +108,7 @@ void conn_deliver(struct request *request)
 	conn->pending_bytes -= request->bytes;
 	server->in_flight--;
 	server->in_flight_bytes -= request->bytes;
+	conn_return_output(request);
 	conn_mark_dirty(conn);
 	deliver(request);
 }

@@ -12,6 +12,13 @@ void conn_set_state(struct conn *conn, enum conn_state state, const char *why);
 /** May another call be taken from this connection now? */
 bool conn_may_take(struct conn *conn);
 
+/* ---- conn_lend.c ---- */
+
+/** May the loop write to the descriptor, and close it? False: it hears when it may, since a call comes back. */
+bool conn_take_output(struct conn *conn);
+/** The call is back, and the right with it. */
+void conn_return_output(struct request *request);
+
 /* ---- conn_input.c ---- */
 
 enum conn_read { CONN_READ_SOME, CONN_READ_NOTHING, CONN_READ_END, CONN_READ_FAILED };

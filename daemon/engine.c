@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "conn.h"
 #include "engine_private.h"
 #include "record.h"
 #include "say.h"
@@ -189,6 +190,10 @@ void engine_submit(struct engine *engine)
 		return;
 	engine->staged = NULL;
 	engine->staged_tail = &engine->staged;
+	if (!first->next && engine->server->in_flight == 1) {
+		first->alone = true;
+		conn_lend_output(first);
+	}
 	queue_push(&engine->queue, first);
 }
 

@@ -12,8 +12,6 @@
 
 int queue_init(struct queue *queue, bool polled)
 {
-	pthread_condattr_t attr;
-
 	*queue = (struct queue){.wake_fd = -1};
 	queue->tail = &queue->first;
 	if (polled) {
@@ -21,11 +19,10 @@ int queue_init(struct queue *queue, bool polled)
 		if (queue->wake_fd < 0)
 			return -errno;
 	}
+	/* One that polls does so outside of here, and is always taken to be asleep. */
+	queue->asleep = polled;
 	pthread_mutex_init(&queue->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&queue->more, &attr);
-	pthread_condattr_destroy(&attr);
+	sem_init(&queue->more, 0, 0);
 	return 0;
 }
 
@@ -39,49 +36,57 @@ void queue_destroy(struct queue *queue)
 	}
 	if (queue->wake_fd >= 0)
 		close(queue->wake_fd);
-	pthread_cond_destroy(&queue->more);
+	sem_destroy(&queue->more);
 	pthread_mutex_destroy(&queue->lock);
 }
 
 /** Outside the lock, so that the taker does not wake up only to wait for it. */
-static void wake(struct queue *queue, bool asleep)
+static void wake(struct queue *queue)
 {
 	uint64_t one = 1;
 
-	if (queue->wake_fd < 0) {
-		if (asleep)
-			pthread_cond_signal(&queue->more);
-	} else if (write(queue->wake_fd, &one, sizeof(one)) < 0) {
+	if (queue->wake_fd < 0)
+		sem_post(&queue->more);
+	else if (write(queue->wake_fd, &one, sizeof(one)) < 0) {
 		/* The counter is full: the taker has been woken often enough. */
 	}
 }
 
-void queue_push(struct queue *queue, struct request *first)
+static void push(struct queue *queue, struct request *first, bool quietly)
 {
 	struct request *last = first;
-	bool was_empty, asleep;
+	bool asleep;
 
-	while (last->next)
+	while (last && last->next)
 		last = last->next;
 	pthread_mutex_lock(&queue->lock);
-	was_empty = !queue->first;
-	asleep = queue->asleep;
-	*queue->tail = first;
-	queue->tail = &last->next;
+	asleep = queue->asleep && !quietly;
+	if (asleep)
+		queue->asleep = false; /* until it sleeps again: one wake-up is enough */
+	if (last) {
+		*queue->tail = first;
+		queue->tail = &last->next;
+	} else {
+		queue->poked = true;
+	}
 	pthread_mutex_unlock(&queue->lock);
-	if (was_empty)
-		wake(queue, asleep);
+	if (asleep)
+		wake(queue);
+}
+
+void queue_push(struct queue *queue, struct request *first)
+{
+	push(queue, first, false);
+}
+
+void queue_push_quietly(struct queue *queue, struct request *first)
+{
+	push(queue, first, true);
 }
 
 void queue_poke(struct queue *queue)
 {
-	bool asleep;
-
-	pthread_mutex_lock(&queue->lock);
-	queue->poked = true;
-	asleep = queue->asleep;
-	pthread_mutex_unlock(&queue->lock);
-	wake(queue, asleep);
+	push(queue, NULL, false);
 }
 
 /** With the lock held. */
@@ -98,15 +103,23 @@ static struct request *take_all(struct queue *queue)
 struct request *queue_take(struct queue *queue)
 {
 	struct request *first;
-	uint64_t count;
 
-	if (queue->wake_fd >= 0 && read(queue->wake_fd, &count, sizeof(count)) < 0) {
-		/* Nothing to read: taken before the wake-up came. */
-	}
 	pthread_mutex_lock(&queue->lock);
 	first = take_all(queue);
 	pthread_mutex_unlock(&queue->lock);
 	return first;
+}
+
+void queue_note_wake(struct queue *queue)
+{
+	uint64_t count;
+
+	if (read(queue->wake_fd, &count, sizeof(count)) < 0) {
+		/* Nothing to read: taken before the wake-up came. */
+	}
+	pthread_mutex_lock(&queue->lock);
+	queue->asleep = true;
+	pthread_mutex_unlock(&queue->lock);
 }
 
 static void add_ms(struct timespec *time, int ms)
@@ -119,20 +132,33 @@ static void add_ms(struct timespec *time, int ms)
 	}
 }
 
+/** Until it is posted. False: @until came first. */
+static bool wait_for_post(struct queue *queue, const struct timespec *until)
+{
+	int r;
+
+	do
+		r = until ? sem_clockwait(&queue->more, CLOCK_MONOTONIC, until) : sem_wait(&queue->more);
+	while (r < 0 && errno == EINTR);
+	return r == 0;
+}
+
 struct request *queue_wait(struct queue *queue, int timeout_ms)
 {
 	struct request *first;
 	struct timespec until;
-	int r = 0;
+	bool in_time = timeout_ms != 0;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	add_ms(&until, timeout_ms > 0 ? timeout_ms : 0);
 	pthread_mutex_lock(&queue->lock);
-	queue->asleep = true;
-	while (!queue->first && !queue->poked && r != ETIMEDOUT)
-		r = timeout_ms < 0 ? pthread_cond_wait(&queue->more, &queue->lock)
-				   : pthread_cond_timedwait(&queue->more, &queue->lock, &until);
-	queue->asleep = false;
+	while (!queue->first && !queue->poked && in_time) {
+		queue->asleep = true;
+		pthread_mutex_unlock(&queue->lock);
+		in_time = wait_for_post(queue, timeout_ms < 0 ? NULL : &until);
+		pthread_mutex_lock(&queue->lock);
+		queue->asleep = false;
+	}
 	first = take_all(queue);
 	pthread_mutex_unlock(&queue->lock);
 	return first;

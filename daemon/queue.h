@@ -7,6 +7,7 @@
 #define PBD_QUEUE_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,10 +15,10 @@ struct request;
 
 struct queue {
 	pthread_mutex_t lock;
-	pthread_cond_t more;
 	struct request *first, **tail;
 	bool poked;  /* woken without a request */
-	bool asleep; /* the taker waits on `more` */
+	bool asleep; /* the taker waits, and nobody has woken it yet */
+	sem_t more;  /* on which it waits; unlike a condition, it costs no second system call for the lock */
 	int wake_fd; /* an eventfd for a taker that polls, or -1 */
 };
 
@@ -26,10 +27,14 @@ int queue_init(struct queue *queue, bool polled);
 void queue_destroy(struct queue *queue);
 /** Add a chain of requests, linked by `next`. */
 void queue_push(struct queue *queue, struct request *first);
+/** The same without waking a taker that polls: it is enough that it looks when it is awake for something else. */
+void queue_push_quietly(struct queue *queue, struct request *first);
 /** Wake the taker up, with or without a request. */
 void queue_poke(struct queue *queue);
 /** Take everything, or NULL. */
 struct request *queue_take(struct queue *queue);
+/** The wake_fd is readable: note it. queue_take() then has what it stands for. */
+void queue_note_wake(struct queue *queue);
 /** Wait for something, or a poke, or @timeout_ms (negative: none), and take everything, or NULL. */
 struct request *queue_wait(struct queue *queue, int timeout_ms);
 

@@ -4,7 +4,8 @@
  *
  * The loop thread makes it, and frees it. In between it belongs to whoever has it in a queue: the executor of a device,
  * then the log's writer, then the loop again. Nobody else looks at it meanwhile, so it needs no lock. `conn` and
- * `array` are the loop's; the executor carries them along and never follows them.
+ * `array` are the loop's; the executor carries them along and never follows them, but to send the answer to a call that
+ * is alone.
  */
 #ifndef PBD_REQUEST_H
 #define PBD_REQUEST_H
@@ -36,6 +37,9 @@ struct request {
 	struct rpc_error error;
 	struct jw out;
 	size_t body; /* out.len where "result" or "error" begins */
+	bool alone;  /* no other call was under way when it was handed over */
+	bool lent;   /* and its connection's output went along: conn_lend.c */
+	size_t sent; /* bytes of out, and its newline, that the client has */
 };
 
 struct request *request_new(void);

@@ -58,9 +58,12 @@ void engines_submit(struct server *server)
 		engine_submit(server->engines[i]);
 }
 
-void server_reply(struct server *server, struct request *first)
+void server_reply(struct server *server, struct request *request)
 {
-	queue_push(&server->replies, first);
+	if (conn_send_lent(request))
+		queue_push_quietly(&server->replies, request);
+	else
+		queue_push(&server->replies, request);
 }
 
 /* ---- Accepting ---- */
@@ -139,9 +142,8 @@ static void let_go_on(struct server *server)
 	}
 }
 
-static void on_wake(evutil_socket_t fd, short what, void *data)
+void server_take_answers(struct server *server)
 {
-	struct server *server = data;
 	struct request *request = queue_take(&server->replies);
 	bool was_full = server_is_full(server);
 
@@ -151,9 +153,17 @@ static void on_wake(evutil_socket_t fd, short what, void *data)
 		conn_deliver(request);
 		request = next;
 	}
-	monitor_wake(server);
 	if (was_full && !server_is_full(server))
 		let_go_on(server);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *data)
+{
+	struct server *server = data;
+
+	queue_note_wake(&server->replies);
+	server_take_answers(server);
+	monitor_wake(server);
 	conn_flush_dirty(server);
 }
 
@@ -191,6 +201,7 @@ static void on_stop_signal(evutil_socket_t signal_number, short what, void *data
 {
 	struct server *server = data;
 
+	server_take_answers(server);
 	if (server->stopping)
 		event_base_loopbreak(server->base);
 	else
@@ -202,6 +213,7 @@ static void on_tick(evutil_socket_t fd, short what, void *data)
 	struct server *server = data;
 	uint64_t now = now_ms();
 
+	server_take_answers(server);
 	for (struct conn *conn = server->conns, *next; conn; conn = next) {
 		next = conn->next;
 		conn_tick(conn, now);

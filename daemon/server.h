@@ -49,8 +49,10 @@ int server_start(struct server *server, const struct config *config, struct engi
 int server_run(struct server *server);
 void server_finish(struct server *server);
 
-/** Hand an answered call back; from any thread. */
-void server_reply(struct server *server, struct request *first);
+/** Hand an answered call back, or send its answer at once; from any thread. */
+void server_reply(struct server *server, struct request *request);
+/** Deliver what came back. */
+void server_take_answers(struct server *server);
 /** Too much is under way: no further call is to be read. */
 bool server_is_full(const struct server *server);
 /** The engine of that name; NULL: the first. */

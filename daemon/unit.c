@@ -6,8 +6,9 @@
  * all that are queued behind it. So the units that are recorded are the oldest ones and are ended from the front; those
  * that are refused are the newest ones and are undone from the back, which is the order in which undoing is right.
  *
- * The log's thread touches a unit once, in on_done(): it takes the call out, sets the state, and looks away. An answer
- * that needs nothing more from the executor goes from there straight to the loop.
+ * Who commits, the log's thread or the executor itself, touches a unit once, in on_done(): takes the call out, sets the
+ * state, and looks away. An answer that needs nothing more from the executor goes from there straight to the loop, or
+ * to the client.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -226,6 +227,10 @@ static int record_without_log(struct unit *unit, struct request *request)
 	return METHOD_PENDING;
 }
 
+typedef int append_fn(struct panbind_log *log, const struct panbind_log_entry *entry,
+		      enum panbind_log_durability durability, panbind_log_done_fn *done, void *data, uint64_t *ret_seq,
+		      struct panbind_error *reterr);
+
 int unit_record(struct unit *unit, struct request *request, const struct panbind_log_entry *entry)
 {
 	struct engine *engine = unit->engine;
@@ -233,16 +238,21 @@ int unit_record(struct unit *unit, struct request *request, const struct panbind
 	/* Asked for none, the answer goes at once; but the fate of the entry matters all the same. */
 	enum panbind_log_durability durability =
 		request->call.durability == DURABILITY_SYNC ? PANBIND_LOG_DURABLE_SYNC : PANBIND_LOG_DURABLE_WRITE;
+	/* While a call that is alone waits for the log, nobody waits for this thread. */
+	bool here = waits && request->alone;
+	append_fn *append = here ? panbind_log_append_here : panbind_log_append;
 	struct panbind_error error = {0};
 
 	if (!engine->log)
 		return record_without_log(unit, request);
 	unit->request = waits ? request : NULL;
-	if (panbind_log_append(engine->log, entry, durability, on_done, unit, &unit->seq, &error) < 0) {
+	if (append(engine->log, entry, durability, on_done, unit, &unit->seq, &error) < 0) {
 		unit->request = NULL;
 		return refused_at_once(unit, request, &error);
 	}
 	queue_unit(unit);
+	if (here)
+		units_settle(engine);
 	if (!waits) {
 		complete(request, unit->seq);
 		server_reply(engine->server, request);

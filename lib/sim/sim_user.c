@@ -14,6 +14,8 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,11 +48,38 @@ static int move_plainly(bool to_user, void *local, uint64_t user, size_t size)
 	return 0;
 }
 
+/*
+ * Our process id, which is asked for at each copy and costs as much as the copy where system calls are slow. A child
+ * that fork() made asks anew.
+ */
+static _Atomic pid_t known_pid;
+static pthread_once_t watch_forks = PTHREAD_ONCE_INIT;
+
+static void forget_pid(void)
+{
+	known_pid = 0;
+}
+
+static void forget_pid_at_fork(void)
+{
+	pthread_atfork(NULL, NULL, forget_pid);
+}
+
+static pid_t own_pid(void)
+{
+	pid_t pid = known_pid;
+
+	if (pid)
+		return pid;
+	pthread_once(&watch_forks, forget_pid_at_fork);
+	return known_pid = getpid();
+}
+
 /* A piece may come out short, at the last page that could be reached; the next round then says EFAULT. */
 static int move(bool to_user, void *local, uint64_t user, size_t size)
 {
 	move_fn *fn = to_user ? process_vm_writev : process_vm_readv;
-	pid_t pid = getpid();
+	pid_t pid = own_pid();
 
 	while (size) {
 		size_t piece = size < PIECE_MAX ? size : PIECE_MAX;

@@ -425,6 +425,29 @@ static void test_a_script_that_waits_for_ever_ends_with_its_client(void **state)
 	json_decref(message);
 }
 
+static void test_other_answers_pass_a_call_that_waits(void **state)
+{
+	struct client other;
+	json_t *answer;
+	int script, ping;
+
+	/* Given a client whose only call waits for somebody else, */
+	make_objects();
+	client_open(&other, &daemon_);
+	script = client_begin(&other, "script.run",
+			      json_pack("{s:s}", "text", "syncobj create s\nsyncobj wait s --for-submit"));
+	usleep(50000);
+
+	/* when it calls again, it has that answer first, and then the call ends with its client. */
+	ping = client_begin(&other, "rpc.ping", NULL);
+	answer = client_read(&other);
+	assert_int_equal(int_of(answer, "id"), ping);
+	assert_int_not_equal(ping, script);
+	json_decref(answer);
+	client_close(&other);
+	assert_mappings(0);
+}
+
 static void test_a_dump_rebuilds_what_it_shows(void **state)
 {
 	char *before, *after;
@@ -548,6 +571,7 @@ int main(void)
 		TEST(test_scripts_may_not_read_files),
 		TEST(test_a_script_with_an_id_is_one_transaction),
 		TEST(test_a_script_that_waits_for_ever_ends_with_its_client),
+		TEST(test_other_answers_pass_a_call_that_waits),
 		TEST(test_a_dump_rebuilds_what_it_shows),
 		TEST(test_discover_is_an_openrpc_document),
 		TEST(test_every_method_of_the_table_answers),

@@ -224,6 +224,42 @@ static void test_large_answers_that_nobody_reads_do_not_pile_up(void **state)
 	daemon_stop(daemon);
 }
 
+/* More than a socket takes at once, and the client does not read: what was left goes out first, then what came later.
+ */
+static void test_a_large_answer_is_not_broken_by_another(void **state)
+{
+	struct daemon *daemon = *state;
+	struct client client;
+
+	daemon_start(daemon, NULL);
+	client_open(&client, daemon);
+	json_decref(client_result(&client, "bo.create", json_pack("{s:s, s:i}", "name", "b", "size", 1 << 20)));
+	for (int i = 0; i < 20; i++) {
+		int read = client_begin(&client, "bo.read", json_pack("{s:s, s:i}", "name", "b", "size", 1 << 20));
+		int ping;
+		json_t *first, *second;
+
+		usleep((useconds_t)i * 500); /* before, within and after the sending of the first answer */
+		ping = client_begin(&client, "rpc.ping", NULL);
+		first = client_read(&client);
+		second = client_read(&client);
+		if (int_of(first, "id") != read) { /* the second call was faster */
+			json_t *swap = first;
+
+			first = second;
+			second = swap;
+		}
+		assert_int_equal(int_of(first, "id"), read);
+		assert_int_equal(json_string_length(json_object_get(json_object_get(first, "result"), "data")),
+				 1398104);
+		assert_int_equal(int_of(second, "id"), ping);
+		json_decref(first);
+		json_decref(second);
+	}
+	client_close(&client);
+	daemon_stop(daemon);
+}
+
 static void test_clients_that_vanish_leave_nothing(void **state)
 {
 	static const char calls[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"rpc.discover\"}\n"
@@ -620,6 +656,7 @@ int main(void)
 		TEST(test_one_too_many_is_told_so),
 		TEST(test_who_does_not_read_is_not_read),
 		TEST(test_large_answers_that_nobody_reads_do_not_pile_up),
+		TEST(test_a_large_answer_is_not_broken_by_another),
 		TEST(test_clients_that_vanish_leave_nothing),
 		TEST(test_what_a_vanished_client_asked_for_is_done),
 		TEST(test_socket_is_for_owner_and_group),

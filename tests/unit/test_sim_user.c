@@ -271,6 +271,27 @@ static void a_sandbox_that_refuses_the_call_still_gets_copies(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void a_forked_child_copies_its_own_memory(void **state)
+{
+	static volatile int value = 1;
+	int status = 0, copy = 0;
+	pid_t child;
+
+	/* Given a process that has copied before it forks, */
+	assert_int_equal(sim_copy_from_user(&copy, addr((void *)&value), sizeof(copy)), 0);
+	child = fork();
+	assert_true(child >= 0);
+
+	/* when the child copies what it has changed, it gets its own. */
+	if (!child) {
+		value = 2;
+		_exit(sim_copy_from_user(&copy, addr((void *)&value), sizeof(copy)) ? 9 : copy);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +308,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(array_over_the_edge_faults, edge_setup, edge_teardown),
 		cmocka_unit_test(an_empty_array_is_never_looked_at),
 		cmocka_unit_test(a_sandbox_that_refuses_the_call_still_gets_copies),
+		cmocka_unit_test(a_forked_child_copies_its_own_memory),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
