@@ -35,6 +35,7 @@ void panbind_batch_clear(struct panbind_batch *batch)
 		panbind_syncobj_unref(batch->syncs.sync[i].syncobj);
 	batch->count = 0;
 	batch->syncs.count = 0;
+	free(pb_take_ptr(batch->origins));
 }
 
 void panbind_batch_destroy(struct panbind_batch *batch)
@@ -71,6 +72,13 @@ static int grow_ops(struct panbind_batch *batch)
 	if (ops == NULL)
 		return -ENOMEM;
 	batch->ops = ops;
+	if (batch->origins != NULL) {
+		struct pb_origin *origins = reallocarray(batch->origins, room, sizeof(*origins));
+
+		if (origins == NULL)
+			return -ENOMEM;
+		batch->origins = origins;
+	}
 	batch->room = room;
 	return 0;
 }
@@ -84,6 +92,10 @@ static int add(struct panbind_batch *batch, const struct panbind_op *op)
 		return r;
 	if (op->bo != NULL)
 		panbind_bo_ref(op->bo);
+	if (batch->origins != NULL) {
+		batch->origins[batch->count] = (struct pb_origin){batch->filled, batch->filled, 1};
+		batch->filled++;
+	}
 	batch->ops[batch->count++] = *op;
 	return 0;
 }
@@ -193,4 +205,84 @@ int panbind_batch_wait(struct panbind_batch *batch, struct panbind_syncobj *sync
 int panbind_batch_signal(struct panbind_batch *batch, struct panbind_syncobj *syncobj, uint64_t point)
 {
 	return add_sync(batch, syncobj, point, 1);
+}
+
+/* ---- Merging ---- */
+
+/** What a batch becomes: apart from it until all is well. */
+struct merged {
+	struct panbind_op *ops;
+	struct pb_origin *origins;
+	uint32_t *into;
+	size_t count;
+};
+
+static void free_merged(struct merged *merged)
+{
+	free(merged->ops);
+	free(merged->origins);
+	free(merged->into);
+}
+
+static int copy_and_merge(const struct panbind_batch *batch, struct merged *merged)
+{
+	merged->ops = reallocarray(NULL, batch->room, sizeof(*merged->ops));
+	merged->origins = reallocarray(NULL, batch->room, sizeof(*merged->origins));
+	merged->into = reallocarray(NULL, batch->count, sizeof(*merged->into));
+	if (merged->ops == NULL || merged->origins == NULL || merged->into == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < batch->count; i++) {
+		merged->ops[i] = batch->ops[i];
+		merged->origins[i] = pb_batch_origin(batch, i);
+	}
+	return pb_merge(merged->ops, merged->origins, merged->into, batch->count, &merged->count);
+}
+
+int panbind_batch_merge(struct panbind_batch *batch)
+{
+	pb_cleanup(free_merged) struct merged merged = {0};
+	size_t left;
+	int r;
+
+	if (batch->count < 2)
+		return 0;
+	r = copy_and_merge(batch, &merged);
+	if (r < 0)
+		return r;
+	left = merged.count;
+	for (size_t i = batch->count; i-- > 0;) {
+		if (left > 0 && merged.into[i] == left - 1)
+			left--; /* this one is left, and keeps its reference */
+		else
+			panbind_bo_unref(batch->ops[i].bo);
+	}
+	if (batch->origins == NULL)
+		batch->filled = (uint32_t)batch->count;
+	free(batch->ops);
+	free(batch->origins);
+	batch->ops = pb_take_ptr(merged.ops);
+	batch->origins = pb_take_ptr(merged.origins);
+	batch->count = merged.count;
+	return 0;
+}
+
+struct pb_origin pb_batch_origin(const struct panbind_batch *batch, size_t index)
+{
+	if (batch->origins != NULL)
+		return batch->origins[index];
+	return (struct pb_origin){(uint32_t)index, (uint32_t)index, 1};
+}
+
+int panbind_batch_origin(const struct panbind_batch *batch, size_t index, uint32_t *ret_first, uint32_t *ret_count)
+{
+	struct pb_origin origin;
+
+	if (index >= batch->count)
+		return -ENOENT;
+	origin = pb_batch_origin(batch, index);
+	if (ret_first != NULL)
+		*ret_first = origin.first;
+	if (ret_count != NULL)
+		*ret_count = origin.count;
+	return 0;
 }

@@ -90,6 +90,7 @@ void pb_bind_record(struct panbind_vm *vm, const struct panbind_op *op, uint64_t
 		break;
 	case PANBIND_OP_MAP_SPARSE:
 		range.flags = PANBIND_MAP_NOEXEC; /* what the driver demands for it */
+		pb_pieced_note(vm->pieced, range.va, range.size);
 		ret = pb_vamap_set(vm->map, &range);
 		break;
 	case PANBIND_OP_UNMAP:

@@ -13,7 +13,7 @@
 
 #define NATIVE_SPARSE_BLOCK (32ull << 30)
 
-static uint64_t sparse_block(bool native)
+uint64_t pb_sparse_block(bool native)
 {
 	return native ? NATIVE_SPARSE_BLOCK : PANBIND_SPARSE_BLOCK;
 }
@@ -23,7 +23,7 @@ static uint64_t piece_size(const struct panbind_op *op, bool native_sparse, uint
 {
 	if (op->type != PANBIND_OP_MAP_SPARSE)
 		return op->size;
-	uint64_t block = sparse_block(native_sparse), left = op->size - done;
+	uint64_t block = pb_sparse_block(native_sparse), left = op->size - done;
 	uint64_t to_border = block - (op->va + done) % block;
 	return left < to_border ? left : to_border;
 }
@@ -32,7 +32,7 @@ uint64_t pb_driver_ops(const struct panbind_op *op, bool native_sparse)
 {
 	if (op->type != PANBIND_OP_MAP_SPARSE)
 		return 1;
-	uint64_t block = sparse_block(native_sparse);
+	uint64_t block = pb_sparse_block(native_sparse);
 	return (op->va + op->size - 1) / block - op->va / block + 1;
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "backend.h"
+#include "merge.h"
 #include "panbind.h"
 #include "vamap.h"
 
@@ -126,8 +127,13 @@ struct pb_syncs {
 struct panbind_batch {
 	struct panbind_op *ops; /* op.syncs points into syncs below, see batch.c */
 	size_t count, room;
-	struct pb_syncs syncs; /* of all ops, in order */
+	struct pb_syncs syncs;	   /* of all ops, in order */
+	struct pb_origin *origins; /* by op, with room for as many; NULL: not merged, each is its own */
+	uint32_t filled;	   /* ops added since it was empty; true while there are origins */
 };
+
+/** Which ops, as they were added, an op of a batch stands for. */
+struct pb_origin pb_batch_origin(const struct panbind_batch *batch, size_t index);
 
 /* ---- check.c: pure ---- */
 
@@ -156,10 +162,18 @@ int pb_check_batch(const struct pb_check *check, const struct panbind_batch *bat
 
 /** What a plan depends on. */
 struct pb_plan_input {
-	const struct pb_vamap *map;   /* what is live; only read */
-	enum panbind_tristate atomic; /* of the device */
+	const struct pb_vamap *map;    /* what is live; only read */
+	const struct pb_vamap *pieced; /* of the VM; NULL: nothing */
+	enum panbind_tristate atomic;  /* of the device */
 	bool native_sparse;
+	uint32_t flags; /* PANBIND_PLAN_* */
 };
+
+/**
+ * A sparse range was mapped: write down which blocks of 2 MiB are put together from pieces now, and which no longer.
+ * @pieced: a map of such blocks, or NULL. Does what it can when there is no memory.
+ */
+void pb_pieced_note(struct pb_vamap *pieced, uint64_t va, uint64_t size);
 
 /** Plan a checked batch. -ENOMEM. */
 int pb_plan_build(const struct pb_plan_input *input, const struct panbind_batch *batch, struct panbind_plan **ret_plan,
@@ -178,6 +192,7 @@ struct panbind_vm {
 	uint64_t va_range;
 	uint64_t map_generation;
 	struct pb_vamap *map;
+	struct pb_vamap *pieced;   /* blocks of sparse ranges that are no page of 2 MiB, see pb_pieced_note() */
 	struct pb_region *regions; /* sparse, sorted by va */
 	size_t region_count, region_room;
 	enum panbind_vm_state state;
@@ -217,6 +232,19 @@ int pb_pending_check(struct panbind_vm *vm, const struct panbind_batch *batch, s
 void pb_pending_free(struct panbind_vm *vm);
 
 /* ---- undo.c: inverse ops ---- */
+
+/** A walk over what lies in the range of an op before it is done, in order, that gives the ops which put it back. */
+struct pb_inverse {
+	int (*push)(void *data, const struct panbind_op *op); /* 0 or a negative errno, which ends it */
+	void *data;
+	bool fill_holes; /* the op maps something: what is a hole now has to be unmapped */
+	uint64_t at;	 /* from here on; the op's VA at first */
+};
+
+/** @data: the struct pb_inverse. */
+int pb_inverse_piece(void *data, const struct pb_range *piece);
+/** There are no more pieces in front of @end, the end of the range. */
+int pb_inverse_end(struct pb_inverse *inverse, uint64_t end);
 
 /**
  * What puts back what ops displaced. The owner of a struct on its stack sets vm and keep and leaves the rest zero.
@@ -276,6 +304,8 @@ int pb_bind_async(struct panbind_vm *vm, const struct panbind_batch *batch, stru
 int pb_bind_one(struct panbind_vm *vm, struct panbind_op *op, struct panbind_error *reterr);
 /** How many driver ops stand for @op: more than one for large or emulated sparse ranges. bind_lower.c. */
 uint64_t pb_driver_ops(const struct panbind_op *op, bool native_sparse);
+/** Bytes, aligned, that one driver op of a sparse range covers at most. */
+uint64_t pb_sparse_block(bool native);
 
 /* ---- sparse.c ---- */
 

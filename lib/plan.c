@@ -2,42 +2,46 @@
 /*
  * Plans: what a batch will do on the hardware, said before it does it.
  *
- * A unit is one op after merging. Neighbours in the batch are merged when one op can do the work of both: then the GPU
- * sees both changes at once, and the driver locks once instead of twice. A wait before the second or a signal behind
- * the first keeps them apart, since merging would move work across a point that others can see.
+ * A unit is one op after merging (merge.c): then the GPU sees the changes of all that were merged at once, and the
+ * driver locks once instead of many times.
  *
  * The driver makes each of its ops atomic for the GPU, by locking the op's range; so a unit is atomic when the device
- * is and the unit is one driver op. What is locked is wider than the range: an aligned power of two. GPU accesses to
- * all of it stall for as long.
+ * is and the unit is one driver op. What is locked is wider than the range, and GPU accesses to all of it stall for as
+ * long: plan_unit.c.
  *
  * Pure but for the last function: plans are built on a map and facts about a device, and nothing is changed.
  */
+#include "plan.h"
+
 #include <errno.h>
 
-#include "internal.h"
-#include "plan_overlay.h"
+#define KNOWN_FLAGS (PANBIND_PLAN_ASYNC | PANBIND_PLAN_FENCED)
 
-#define MIN_LOCK_BITS 15 /* 32 KiB */
+/* ---- The guarantee ---- */
 
-struct panbind_plan {
-	struct panbind_plan_unit *units; /* each op's BO is counted */
-	size_t count;
-};
-
-void panbind_lock_region(uint64_t va, uint64_t size, uint64_t *ret_va, uint64_t *ret_size)
+const char *panbind_guarantee_name(enum panbind_guarantee guarantee)
 {
-	uint64_t last = size - 1 > UINT64_MAX - va ? UINT64_MAX : va + size - 1;
-	int bits = va == last ? 0 : 64 - __builtin_clzll(va ^ last);
+	static const char *const names[] = {
+		[PANBIND_GUARANTEE_ACCESS] = "access",
+		[PANBIND_GUARANTEE_FENCED] = "fenced",
+		[PANBIND_GUARANTEE_RETURN] = "return",
+		[PANBIND_GUARANTEE_NONE] = "none",
+	};
 
-	if (bits < MIN_LOCK_BITS)
-		bits = MIN_LOCK_BITS;
-	if (bits == 64) { /* all of it, less a byte that cannot be said */
-		*ret_va = 0;
-		*ret_size = UINT64_MAX;
-		return;
+	return (unsigned int)guarantee < PB_ARRAY_SIZE(names) ? names[guarantee] : "?";
+}
+
+static bool is_one_atomic_unit(const struct panbind_plan *plan)
+{
+	size_t changing = 0;
+
+	for (size_t i = 0; i < plan->count; i++) {
+		if (plan->units[i].op.type == PANBIND_OP_SYNC_ONLY)
+			continue;
+		if (++changing > 1 || plan->units[i].atomic != PANBIND_YES)
+			return false;
 	}
-	*ret_size = UINT64_C(1) << bits;
-	*ret_va = va & ~(*ret_size - 1);
+	return true;
 }
 
 static bool has_sync(const struct panbind_op *op, bool signal)
@@ -48,142 +52,125 @@ static bool has_sync(const struct panbind_op *op, bool signal)
 	return false;
 }
 
-/* Does one mapping continue the other, whichever comes first in VA? */
-static bool continues(const struct panbind_op *low, const struct panbind_op *high)
+/** Does the batch wait before all of it and signal behind all of it, and do neither in between? */
+static bool is_fenced(const struct panbind_batch *batch)
 {
-	return low->va + low->size == high->va && low->bo_offset + low->size == high->bo_offset;
-}
+	const struct panbind_op *ops = batch->ops;
+	size_t last = batch->count - 1;
 
-static bool touches(const struct panbind_op *a, const struct panbind_op *b)
-{
-	return a->va <= b->va + b->size && b->va <= a->va + a->size;
-}
-
-/* Can one op do what @merged and, right after it, @next do? */
-static bool can_merge(const struct panbind_op *merged, const struct panbind_op *next)
-{
-	if (merged->type != next->type)
+	if (!has_sync(&ops[0], false) || !has_sync(&ops[last], true))
 		return false;
-	switch (merged->type) {
-	case PANBIND_OP_MAP:
-		return merged->bo == next->bo && merged->flags == next->flags &&
-		       (continues(merged, next) || continues(next, merged));
-	case PANBIND_OP_UNMAP:
-	case PANBIND_OP_MAP_SPARSE:
-		return touches(merged, next);
-	case PANBIND_OP_SYNC_ONLY:
-		break;
+	for (size_t i = 1; i <= last; i++)
+		if (has_sync(&ops[i], false) || has_sync(&ops[i - 1], true))
+			return false;
+	return true;
+}
+
+static enum panbind_guarantee guarantee_of(const struct panbind_plan *plan, const struct panbind_batch *batch,
+					   uint32_t flags)
+{
+	if (is_one_atomic_unit(plan))
+		return PANBIND_GUARANTEE_ACCESS;
+	if (flags & PANBIND_PLAN_FENCED || (flags & PANBIND_PLAN_ASYNC && is_fenced(batch)))
+		return PANBIND_GUARANTEE_FENCED;
+	return flags & PANBIND_PLAN_ASYNC ? PANBIND_GUARANTEE_NONE : PANBIND_GUARANTEE_RETURN;
+}
+
+/* ---- Building ---- */
+
+/** The ops of a batch, merged apart from it. */
+struct merged {
+	struct panbind_op *ops;
+	struct pb_origin *origins;
+	size_t count;
+};
+
+static void free_merged(struct merged *merged)
+{
+	free(merged->ops);
+	free(merged->origins);
+}
+
+static int merge(const struct panbind_batch *batch, uint32_t *into, struct merged *merged)
+{
+	merged->ops = reallocarray(NULL, batch->count, sizeof(*merged->ops));
+	merged->origins = reallocarray(NULL, batch->count, sizeof(*merged->origins));
+	if (merged->ops == NULL || merged->origins == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < batch->count; i++) {
+		merged->ops[i] = batch->ops[i];
+		merged->origins[i] = pb_batch_origin(batch, i);
 	}
-	return false;
+	return pb_merge(merged->ops, merged->origins, into, batch->count, &merged->count);
 }
 
-static void merge(struct panbind_op *merged, const struct panbind_op *next)
+static int add_unit(struct panbind_plan *plan, const struct merged *merged, size_t index,
+		    const struct pb_plan_input *input, struct pb_overlay *overlay)
 {
-	uint64_t end = merged->va + merged->size, next_end = next->va + next->size;
+	struct panbind_plan_unit *unit = &plan->units[plan->count++];
+	int r;
 
-	if (next->va < merged->va) {
-		merged->va = next->va;
-		merged->bo_offset = next->bo_offset;
-	}
-	merged->size = (next_end > end ? next_end : end) - merged->va;
-}
-
-/* Merge the ops from @first on into one, as far as that goes. */
-static void gather(const struct panbind_batch *batch, size_t first, struct panbind_plan_unit *ret_unit)
-{
-	struct panbind_op op = batch->ops[first];
-	size_t end = first + 1;
-
-	for (; end < batch->count; end++) {
-		const struct panbind_op *next = &batch->ops[end];
-
-		if (has_sync(&batch->ops[end - 1], true) || has_sync(next, false) || !can_merge(&op, next))
-			break;
-		merge(&op, next);
-	}
-	op.syncs = NULL;
-	op.sync_count = 0;
-	ret_unit->op = op;
-	ret_unit->first = (uint32_t)first;
-	ret_unit->count = (uint32_t)(end - first);
-}
-
-static uint32_t clamp(uint64_t value)
-{
-	return value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
-}
-
-static enum panbind_tristate atomicity(const struct panbind_plan_unit *unit, enum panbind_tristate device)
-{
-	if (unit->op.type == PANBIND_OP_SYNC_ONLY)
-		return PANBIND_YES; /* it changes nothing that a GPU could see halfway */
-	return unit->driver_ops > 1 ? PANBIND_NO : device;
-}
-
-/* What the hardware and the live mappings make of a unit. */
-static void assess(struct panbind_plan_unit *unit, const struct pb_plan_input *input, const struct pb_overlay *overlay)
-{
-	const struct panbind_op *op = &unit->op;
-
-	unit->driver_ops = clamp(pb_driver_ops(op, input->native_sparse));
-	unit->atomic = atomicity(unit, input->atomic);
-	if (op->type == PANBIND_OP_SYNC_ONLY)
-		return;
-	panbind_lock_region(op->va, op->size, &unit->lock_va, &unit->lock_size);
-	unit->replaces = clamp(pb_overlay_count(overlay, op->va, op->size));
-}
-
-static int add_unit(struct panbind_plan *plan, const struct panbind_plan_unit *unit, size_t *room)
-{
-	struct panbind_plan_unit *units = plan->units;
-
-	if (plan->count == *room) {
-		size_t more = *room > 0 ? *room * 2 : 8;
-
-		units = reallocarray(units, more, sizeof(*units));
-		if (units == NULL)
-			return -ENOMEM;
-		plan->units = units;
-		*room = more;
-	}
+	unit->op = merged->ops[index];
+	unit->op.syncs = NULL;
+	unit->op.sync_count = 0;
+	unit->first = merged->origins[index].first;
+	unit->last = merged->origins[index].last;
+	unit->count = merged->origins[index].count;
 	if (unit->op.bo != NULL)
 		panbind_bo_ref(unit->op.bo);
-	plan->units[plan->count++] = *unit;
-	return 0;
+	r = pb_plan_assess(plan, index, input, overlay);
+	return r == 0 && index + 1 < merged->count ? pb_overlay_apply(overlay, &unit->op) : r;
 }
 
-static int fill(struct panbind_plan *plan, const struct pb_plan_input *input, const struct panbind_batch *batch,
-		struct pb_overlay *overlay)
+static int fill(struct panbind_plan *plan, const struct pb_plan_input *input, const struct panbind_batch *batch)
 {
-	size_t room = 0;
-	int r = 0;
+	pb_cleanup(pb_overlay_destroy) struct pb_overlay overlay = {0};
+	pb_cleanup(free_merged) struct merged merged = {0};
+	int r;
 
-	for (size_t first = 0; r == 0 && first < batch->count;) {
-		struct panbind_plan_unit unit = {0};
-
-		gather(batch, first, &unit);
-		assess(&unit, input, overlay);
-		r = add_unit(plan, &unit, &room);
-		if (r == 0)
-			r = pb_overlay_apply(overlay, &unit.op);
-		first += unit.count;
-	}
+	plan->into = calloc(batch->count, sizeof(*plan->into));
+	r = plan->into != NULL ? merge(batch, plan->into, &merged) : -ENOMEM;
+	if (r == 0)
+		r = pb_overlay_init(&overlay, input->map, input->pieced);
+	if (r < 0)
+		return r;
+	plan->op_count = batch->count;
+	plan->units = calloc(merged.count, sizeof(*plan->units));
+	plan->more = calloc(merged.count, sizeof(*plan->more));
+	if (plan->units == NULL || plan->more == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; r == 0 && i < merged.count; i++)
+		r = add_unit(plan, &merged, i, input, &overlay);
 	return r;
+}
+
+static size_t count_dropped(const struct panbind_plan *plan)
+{
+	size_t dropped = 0;
+
+	for (size_t i = 0; i < plan->op_count; i++)
+		dropped += plan->into[i] == PANBIND_NO_OP;
+	return dropped;
 }
 
 int pb_plan_build(const struct pb_plan_input *input, const struct panbind_batch *batch, struct panbind_plan **ret_plan,
 		  struct panbind_error *reterr)
 {
-	pb_cleanup(pb_overlay_destroy) struct pb_overlay overlay = {0};
 	struct panbind_plan *plan = calloc(1, sizeof(*plan));
-	int r = plan != NULL ? pb_overlay_init(&overlay, input->map) : -ENOMEM;
+	int r = -ENOMEM;
 
-	if (r == 0)
-		r = fill(plan, input, batch, &overlay);
+	if (plan != NULL) {
+		plan->native_sparse = input->native_sparse;
+		plan->widens = input->atomic == PANBIND_YES;
+		r = fill(plan, input, batch);
+	}
 	if (r < 0) {
 		panbind_plan_destroy(plan);
 		return pb_error_set(reterr, r, PANBIND_STAGE_VALIDATE, "no memory to plan %zu ops", batch->count);
 	}
+	plan->totals.ops = batch->count;
+	plan->totals.dropped = count_dropped(plan);
+	plan->totals.guarantee = guarantee_of(plan, batch, input->flags);
 	*ret_plan = plan;
 	return 0;
 }
@@ -194,9 +181,19 @@ void panbind_plan_destroy(struct panbind_plan *plan)
 		return;
 	for (size_t i = 0; i < plan->count; i++)
 		panbind_bo_unref(plan->units[i].op.bo);
+	for (size_t i = 0; i < plan->inverse_count; i++)
+		panbind_bo_unref(plan->inverse[i].bo);
+	for (size_t i = 0; i < plan->neighbour_count; i++)
+		panbind_bo_unref(plan->neighbours[i].bo);
 	free(plan->units);
+	free(plan->more);
+	free(plan->inverse);
+	free(plan->neighbours);
+	free(plan->into);
 	free(plan);
 }
+
+/* ---- Reading ---- */
 
 size_t panbind_plan_count(const struct panbind_plan *plan)
 {
@@ -206,6 +203,32 @@ size_t panbind_plan_count(const struct panbind_plan *plan)
 const struct panbind_plan_unit *panbind_plan_unit(const struct panbind_plan *plan, size_t index)
 {
 	return index < plan->count ? &plan->units[index] : NULL;
+}
+
+const struct panbind_plan_totals *panbind_plan_totals(const struct panbind_plan *plan)
+{
+	return &plan->totals;
+}
+
+uint32_t panbind_plan_unit_of(const struct panbind_plan *plan, size_t op)
+{
+	return op < plan->op_count ? plan->into[op] : PANBIND_NO_OP;
+}
+
+const struct panbind_op *panbind_plan_inverse(const struct panbind_plan *plan, size_t index, size_t *ret_count)
+{
+	size_t from = index > 0 && index < plan->count ? plan->more[index - 1].inverse_end : 0;
+
+	*ret_count = index < plan->count ? plan->more[index].inverse_end - from : 0;
+	return *ret_count > 0 ? &plan->inverse[from] : NULL;
+}
+
+const struct panbind_mapping *panbind_plan_neighbours(const struct panbind_plan *plan, size_t index, size_t *ret_count)
+{
+	size_t from = index > 0 && index < plan->count ? plan->more[index - 1].neighbours_end : 0;
+
+	*ret_count = index < plan->count ? plan->more[index].neighbours_end - from : 0;
+	return *ret_count > 0 ? &plan->neighbours[from] : NULL;
 }
 
 int panbind_plan_create(struct panbind_vm *vm, const struct panbind_batch *batch, uint32_t flags,
@@ -220,12 +243,14 @@ int panbind_plan_create(struct panbind_vm *vm, const struct panbind_batch *batch
 	};
 	struct pb_plan_input input = {
 		.map = vm->map,
+		.pieced = vm->pieced,
 		.atomic = device->info.atomic,
 		.native_sparse = device->info.native_sparse == PANBIND_YES,
+		.flags = flags,
 	};
 	int r;
 
-	if ((flags & ~PANBIND_PLAN_ASYNC) != 0)
+	if ((flags & ~KNOWN_FLAGS) != 0)
 		return pb_error_set(reterr, -EINVAL, PANBIND_STAGE_VALIDATE, "unknown plan flags 0x%x", flags);
 	r = pb_vm_check_usable(vm, reterr);
 	if (r == 0)

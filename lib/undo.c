@@ -72,25 +72,17 @@ static int push(struct pb_undo *undo, uint32_t of, const struct panbind_op *op)
 	return 0;
 }
 
-/** The walk over the pieces of one op's range. */
-struct note {
-	struct pb_undo *undo;
-	uint32_t of;
-	bool fill_holes;
-	uint64_t at; /* end of the last piece */
-};
-
-static int note_hole(struct note *note, uint64_t end)
+static int give_hole(struct pb_inverse *inverse, uint64_t end)
 {
-	if (!note->fill_holes || end == note->at)
+	if (!inverse->fill_holes || end == inverse->at)
 		return 0;
-	struct panbind_op op = {.type = PANBIND_OP_UNMAP, .va = note->at, .size = end - note->at};
-	return push(note->undo, note->of, &op);
+	struct panbind_op op = {.type = PANBIND_OP_UNMAP, .va = inverse->at, .size = end - inverse->at};
+	return inverse->push(inverse->data, &op);
 }
 
-static int note_piece(void *data, const struct pb_range *piece)
+int pb_inverse_piece(void *data, const struct pb_range *piece)
 {
-	struct note *note = data;
+	struct pb_inverse *inverse = data;
 	struct panbind_op op = {
 		.type = piece->bo ? PANBIND_OP_MAP : PANBIND_OP_MAP_SPARSE,
 		.flags = piece->bo ? piece->flags : 0,
@@ -99,19 +91,37 @@ static int note_piece(void *data, const struct pb_range *piece)
 		.bo = piece->bo,
 		.bo_offset = piece->bo_offset,
 	};
-	int ret = note_hole(note, piece->va);
+	int ret = give_hole(inverse, piece->va);
 	if (ret == 0)
-		ret = push(note->undo, note->of, &op);
-	note->at = piece->va + piece->size;
+		ret = inverse->push(inverse->data, &op);
+	inverse->at = piece->va + piece->size;
 	return ret;
+}
+
+int pb_inverse_end(struct pb_inverse *inverse, uint64_t end)
+{
+	return give_hole(inverse, end);
+}
+
+/** Where the inverse ops of one op are noted. */
+struct note {
+	struct pb_undo *undo;
+	uint32_t of;
+};
+
+static int push_note(void *data, const struct panbind_op *op)
+{
+	struct note *note = data;
+	return push(note->undo, note->of, op);
 }
 
 void pb_undo_note(struct pb_undo *undo, uint32_t index, const struct panbind_op *op)
 {
-	struct note note = {.undo = undo, .of = index, .fill_holes = op->type != PANBIND_OP_UNMAP, .at = op->va};
-	int ret = pb_vamap_pieces(undo->vm->map, op->va, op->size, note_piece, &note);
+	struct note note = {.undo = undo, .of = index};
+	struct pb_inverse inverse = {push_note, &note, op->type != PANBIND_OP_UNMAP, op->va};
+	int ret = pb_vamap_pieces(undo->vm->map, op->va, op->size, pb_inverse_piece, &inverse);
 	if (ret == 0)
-		ret = note_hole(&note, op->va + op->size);
+		ret = pb_inverse_end(&inverse, op->va + op->size);
 	if (ret < 0)
 		undo->lost = true;
 }

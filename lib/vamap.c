@@ -108,6 +108,20 @@ size_t pb_vamap_overlaps(const struct pb_vamap *map, uint64_t va, uint64_t size)
 	return count;
 }
 
+size_t pb_vamap_gather(const struct pb_vamap *map, uint64_t va, uint64_t size, struct pb_range *ranges, size_t max)
+{
+	struct pb_vatree_path path;
+	size_t count = 0;
+
+	for (pb_vatree_find(map, va, &path); count < max && pb_vatree_settle(map, &path); path.index[0]++) {
+		pb_vatree_load(path.node[0], path.index[0], &ranges[count]);
+		if (ranges[count].va >= va + size)
+			break;
+		count++;
+	}
+	return count;
+}
+
 static struct pb_range cut_to(const struct pb_range *range, uint64_t va, uint64_t end)
 {
 	uint64_t range_end = range->va + range->size;

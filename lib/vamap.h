@@ -39,6 +39,9 @@ int pb_vamap_next(const struct pb_vamap *map, uint64_t va, struct pb_range *ret_
 /** Entries that intersect [va, va + size). */
 size_t pb_vamap_overlaps(const struct pb_vamap *map, uint64_t va, uint64_t size);
 
+/** Copy the first entries that intersect [va, va + size), whole, at most @max. Returns how many. */
+size_t pb_vamap_gather(const struct pb_vamap *map, uint64_t va, uint64_t size, struct pb_range *ranges, size_t max);
+
 /**
  * Promise that the next @ops calls of set and clear cannot fail for want of memory. -ENOMEM here, never there: what
  * the kernel has already done must be recorded. A new promise takes the place of what is left of the old one; memory

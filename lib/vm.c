@@ -21,6 +21,7 @@ static void free_vm(struct panbind_vm *vm)
 {
 	pb_pending_free(vm);
 	pb_vamap_destroy(vm->map);
+	pb_vamap_destroy(vm->pieced);
 	panbind_syncobj_unref(vm->timeline);
 	free(vm->regions);
 	free(vm);
@@ -36,7 +37,8 @@ int panbind_vm_create(struct panbind_device *device, uint64_t user_va_range, str
 		      struct panbind_error *reterr)
 {
 	pb_cleanup(free_vmp) struct panbind_vm *vm = calloc(1, sizeof(*vm));
-	if (!vm || pb_vamap_create(hold_bo, panbind_bo_unref, &vm->map) < 0)
+	if (!vm || pb_vamap_create(hold_bo, panbind_bo_unref, &vm->map) < 0 ||
+	    pb_vamap_create(NULL, NULL, &vm->pieced) < 0)
 		return pb_error_set(reterr, -ENOMEM, PANBIND_STAGE_VALIDATE, "out of memory");
 
 	struct pb_uapi_vm_create args = {.user_va_range = user_va_range};

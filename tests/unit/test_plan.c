@@ -126,7 +126,7 @@ static void what_does_not_continue_stays_apart(void **state)
 	map(w, 25, 4, 109);									    /* a gap in VA */
 	panbind_batch_map(w->batch, 29 * P, 4 * P, &w->bo, 113 * P, PANBIND_MAP_READONLY, NULL);    /* other flags */
 	panbind_batch_map(w->batch, 33 * P, 4 * P, &w->other, 117 * P, PANBIND_MAP_READONLY, NULL); /* another BO */
-	map(w, 33, 4, 117); /* over it, not beside it */
+	map(w, 35, 4, 119); /* over a part of it, not beside it */
 	plan(w, 6);
 	for (uint32_t i = 0; i < 6; i++) {
 		assert_int_equal(unit(w, i)->first, i);
@@ -134,14 +134,75 @@ static void what_does_not_continue_stays_apart(void **state)
 	}
 }
 
-static void only_neighbours_in_the_batch_are_merged(void **state)
+static void neighbours_in_va_need_not_be_neighbours_in_the_batch(void **state)
 {
 	struct world *w = *state;
 
 	map(w, 0, 1, 0);
 	unmap(w, 9, 1);
 	map(w, 1, 1, 1);
+	plan(w, 2);
+	assert_range(unit(w, 0), 9, 1);
+	assert_range(unit(w, 1), 0, 2); /* where the later one stood */
+	assert_int_equal(unit(w, 1)->first, 0);
+	assert_int_equal(unit(w, 1)->last, 2);
+	assert_int_equal(unit(w, 1)->count, 2);
+	assert_int_equal(panbind_plan_unit_of(w->plan, 0), 1);
+	assert_int_equal(panbind_plan_unit_of(w->plan, 1), 0);
+	assert_int_equal(panbind_plan_unit_of(w->plan, 3), PANBIND_NO_OP);
+}
+
+static void what_was_written_over_in_part_does_not_move(void **state)
+{
+	struct world *w = *state;
+
+	map(w, 0, 4, 0);
+	unmap(w, 1, 1);
+	map(w, 4, 4, 4); /* goes on with the first one, which has to stay in front of the unmap */
 	plan(w, 3);
+}
+
+static void an_op_that_later_ones_overwrite_is_dropped(void **state)
+{
+	struct world *w = *state;
+
+	map(w, 0, 4, 100);
+	unmap(w, 4, 4);
+	map(w, 2, 4, 0);
+	map(w, 0, 2, 50);
+	map(w, 6, 2, 60);
+	plan(w, 3);
+	assert_int_equal(panbind_plan_totals(w->plan)->dropped, 2);
+	assert_int_equal(panbind_plan_totals(w->plan)->ops, 5);
+	assert_int_equal(panbind_plan_unit_of(w->plan, 0), PANBIND_NO_OP);
+	assert_int_equal(panbind_plan_unit_of(w->plan, 1), PANBIND_NO_OP);
+	assert_int_equal(panbind_plan_unit_of(w->plan, 4), 2);
+}
+
+static void an_unmap_and_a_map_of_the_same_range_are_one_replacing_map(void **state)
+{
+	struct world *w = *state;
+
+	live(w, 0, 8, &w->other);
+	unmap(w, 0, 8);
+	map(w, 0, 8, 0);
+	plan(w, 1);
+	assert_int_equal(unit(w, 0)->op.type, PANBIND_OP_MAP);
+	assert_int_equal(unit(w, 0)->replaces, 1);
+	assert_int_equal(panbind_plan_totals(w->plan)->guarantee, PANBIND_GUARANTEE_ACCESS);
+}
+
+static void what_dropping_lets_touch_is_merged(void **state)
+{
+	struct world *w = *state;
+
+	map(w, 0, 4, 0);
+	panbind_batch_map(w->batch, 0, P, &w->other, 0, 0, NULL); /* into the first one; overwritten below */
+	map(w, 4, 4, 4);
+	panbind_batch_map(w->batch, 0, P, &w->other, 8 * P, 0, NULL);
+	plan(w, 2);
+	assert_range(unit(w, 0), 0, 8);
+	assert_range(unit(w, 1), 0, 1);
 }
 
 static void unmaps_that_touch_or_overlap_become_one(void **state)
@@ -228,7 +289,7 @@ static void atomic_is_what_the_device_is_for_single_driver_ops(void **state)
 {
 	struct world *w = *state;
 
-	map(w, 0, 1, 0);
+	map(w, 2048, 1, 0);
 	sparse(w, 0, 1024);
 	w->input.native_sparse = false;
 	w->input.atomic = PANBIND_UNKNOWN;
@@ -298,14 +359,12 @@ static void replaces_counts_what_earlier_ops_of_the_batch_leave(void **state)
 	map(w, 10, 10, 0);  /* cuts the live one: 3 pieces */
 	unmap(w, 40, 10);   /* 4 pieces: 0-10, 10-20, 20-40, 50-100 */
 	map(w, 42, 2, 200); /* into the hole */
-	unmap(w, 0, 100);
-	map(w, 0, 100, 500);
-	plan(w, 5);
+	unmap(w, 15, 28);   /* 4 pieces of which two are cut; three ops stay behind it, each with a rest */
+	plan(w, 4);
 	assert_int_equal(unit(w, 0)->replaces, 1);
 	assert_int_equal(unit(w, 1)->replaces, 1);
 	assert_int_equal(unit(w, 2)->replaces, 0);
-	assert_int_equal(unit(w, 3)->replaces, 5);
-	assert_int_equal(unit(w, 4)->replaces, 0);
+	assert_int_equal(unit(w, 3)->replaces, 3);
 }
 
 static void sparse_from_the_batch_joins_live_sparse(void **state)
@@ -315,10 +374,210 @@ static void sparse_from_the_batch_joins_live_sparse(void **state)
 	live(w, 0, 10, NULL);
 	live(w, 20, 10, NULL);
 	sparse(w, 10, 10); /* closes the gap: all one mapping now */
-	unmap(w, 5, 20);
+	unmap(w, 5, 10);
 	plan(w, 2);
 	assert_int_equal(unit(w, 0)->replaces, 0);
 	assert_int_equal(unit(w, 1)->replaces, 1);
+}
+
+static void neighbours_are_what_else_the_lock_holds_up(void **state)
+{
+	struct world *w = *state;
+	const struct panbind_mapping *near;
+	size_t count;
+
+	live(w, 0, 3, &w->bo); /* in the 32 KiB of the op */
+	live(w, 6, 4, NULL);   /* half of it is */
+	live(w, 16, 4, &w->bo);
+	map(w, 4, 1, 0);
+	plan(w, 1);
+	assert_int_equal(unit(w, 0)->lock_va, 0);
+	assert_int_equal(unit(w, 0)->lock_size, 8 * P);
+	assert_int_equal(unit(w, 0)->neighbours, 2);
+	assert_int_equal(unit(w, 0)->neighbour_bytes, 5 * P);
+	near = panbind_plan_neighbours(w->plan, 0, &count);
+	assert_int_equal(count, 2);
+	assert_ptr_equal(near[0].bo, &w->bo);
+	assert_int_equal(near[1].va, 6 * P);
+	assert_int_equal(near[1].size, 2 * P);
+	assert_true(near[1].sparse);
+}
+
+static void counting_neighbours_ends_somewhere(void **state)
+{
+	struct world *w = *state;
+	size_t count;
+
+	for (uint64_t page = 0; page < 3000; page++)
+		live(w, page, 1, &w->bo);
+	map(w, 4095, 2, 0);
+	plan(w, 1);
+	assert_int_equal(unit(w, 0)->neighbours, PANBIND_PLAN_NEIGHBOURS_MAX);
+	assert_non_null(panbind_plan_neighbours(w->plan, 0, &count));
+	assert_int_equal(count, 4);
+}
+
+static void a_large_page_that_is_cut_is_locked_whole(void **state)
+{
+	struct world *w = *state;
+
+	live(w, 0, 1024, &w->bo); /* two pages of 2 MiB */
+	map(w, 510, 1, 0);
+	unmap(w, 1020, 8);
+	plan(w, 2);
+	assert_int_equal(unit(w, 0)->splits, 1);
+	assert_int_equal(unit(w, 0)->lock_va, 0);
+	assert_int_equal(unit(w, 0)->lock_size, 2 * M);
+	assert_int_equal(unit(w, 1)->splits, 1); /* the second block; nothing is behind it */
+	assert_int_equal(unit(w, 1)->lock_size, 8 * M);
+	w->input.atomic = PANBIND_NO; /* the old driver cuts it in one store */
+	plan(w, 2);
+	assert_int_equal(unit(w, 0)->splits, 1);
+	assert_int_equal(unit(w, 0)->lock_size, 32 << 10);
+}
+
+static void what_is_not_one_large_page_is_not_cut(void **state)
+{
+	struct world *w = *state;
+	struct pb_range askew = {2 * M, 2 * M, &w->bo, P, 0};
+
+	live(w, 0, 511, &w->bo); /* a page short of a block */
+	assert_int_equal(pb_vamap_set(w->live, &askew), 0);
+	map(w, 5, 1, 0);
+	map(w, 520, 1, 0);
+	plan(w, 2);
+	assert_int_equal(panbind_plan_totals(w->plan)->splits, 0);
+}
+
+static void page_tables_are_counted_as_the_driver_sets_them_aside(void **state)
+{
+	struct world *w = *state;
+
+	map(w, 0, 1, 0);		   /* one of each level below the root */
+	map(w, 512 * 511 + 256, 512, 512); /* two of the last level, two of the middle one */
+	unmap(w, 700, 1);		   /* cuts a block, perhaps */
+	plan(w, 3);
+	assert_int_equal(unit(w, 0)->page_tables, 3);
+	assert_int_equal(unit(w, 1)->page_tables, 5);
+	assert_int_equal(unit(w, 2)->page_tables, 1);
+	assert_int_equal(panbind_plan_totals(w->plan)->page_tables, 9);
+	assert_int_equal(panbind_plan_totals(w->plan)->page_tables_at_once, 5);
+}
+
+static void each_driver_op_has_a_lock_of_its_own(void **state)
+{
+	struct world *w = *state;
+	uint64_t va, size;
+
+	sparse(w, 500, 1000); /* 12 pages of one block, all of the next, 476 of the last */
+	w->input.native_sparse = false;
+	plan(w, 1);
+	assert_int_equal(unit(w, 0)->driver_ops, 3);
+	assert_int_equal(unit(w, 0)->page_tables, 9);
+	assert_int_equal(panbind_plan_lock(w->plan, 0, 0, &va, &size), 0);
+	assert_true(va == 496 * P && size == 16 * P);
+	assert_int_equal(panbind_plan_lock(w->plan, 0, 1, &va, &size), 0);
+	assert_true(va == 512 * P && size == 512 * P);
+	assert_int_equal(panbind_plan_lock(w->plan, 0, 2, &va, &size), 0);
+	assert_true(va == 1024 * P && size == 512 * P);
+	assert_int_equal(panbind_plan_lock(w->plan, 0, 3, &va, &size), -ENOENT);
+	assert_int_equal(unit(w, 0)->lock_va, 496 * P);
+	assert_int_equal(unit(w, 0)->lock_size, (1536 - 496) * P);
+}
+
+static void the_inverse_is_what_was_there(void **state)
+{
+	struct world *w = *state;
+	const struct panbind_op *ops;
+	size_t count;
+
+	live(w, 2, 4, &w->other);
+	live(w, 8, 8, NULL);
+	map(w, 0, 10, 0);
+	plan(w, 1);
+	ops = panbind_plan_inverse(w->plan, 0, &count);
+	assert_int_equal(count, 4);
+	assert_true(ops[0].type == PANBIND_OP_UNMAP && ops[0].va == 0 && ops[0].size == 2 * P);
+	assert_true(ops[1].type == PANBIND_OP_MAP && ops[1].bo == &w->other && ops[1].size == 4 * P);
+	assert_true(ops[2].type == PANBIND_OP_UNMAP && ops[2].va == 6 * P && ops[2].size == 2 * P);
+	assert_true(ops[3].type == PANBIND_OP_MAP_SPARSE && ops[3].va == 8 * P && ops[3].size == 2 * P);
+}
+
+static void the_plan_says_which_guarantee_there_is(void **state)
+{
+	struct world *w = *state;
+
+	map(w, 0, 1, 0);
+	map(w, 1, 1, 1);
+	plan(w, 1);
+	assert_int_equal(panbind_plan_totals(w->plan)->guarantee, PANBIND_GUARANTEE_ACCESS);
+	map(w, 9, 1, 0);
+	plan(w, 2);
+	assert_int_equal(panbind_plan_totals(w->plan)->guarantee, PANBIND_GUARANTEE_RETURN);
+	w->input.flags = PANBIND_PLAN_FENCED;
+	plan(w, 2);
+	assert_int_equal(panbind_plan_totals(w->plan)->guarantee, PANBIND_GUARANTEE_FENCED);
+	assert_string_equal(panbind_guarantee_name(PANBIND_GUARANTEE_FENCED), "fenced");
+}
+
+static void an_asynchronous_batch_is_fenced_when_its_syncs_stand_around_it(void **state)
+{
+	struct world *w = *state;
+
+	w->input.flags = PANBIND_PLAN_ASYNC;
+	map(w, 0, 1, 0);
+	panbind_batch_wait(w->batch, &w->syncobj, 1);
+	map(w, 9, 1, 0);
+	plan(w, 2);
+	assert_int_equal(panbind_plan_totals(w->plan)->guarantee, PANBIND_GUARANTEE_NONE);
+	panbind_batch_signal(w->batch, &w->syncobj, 2);
+	plan(w, 2);
+	assert_int_equal(panbind_plan_totals(w->plan)->guarantee, PANBIND_GUARANTEE_FENCED);
+	map(w, 19, 1, 0);
+	panbind_batch_signal(w->batch, &w->syncobj, 3); /* one signal too early */
+	plan(w, 3);
+	assert_int_equal(panbind_plan_totals(w->plan)->guarantee, PANBIND_GUARANTEE_NONE);
+}
+
+static void merged_syncs_stay_around_their_ops(void **state)
+{
+	struct world *w = *state;
+
+	map(w, 4, 1, 4);
+	panbind_batch_wait(w->batch, &w->syncobj, 1);
+	unmap(w, 0, 4);
+	map(w, 0, 4, 0);
+	panbind_batch_signal(w->batch, &w->syncobj, 2);
+	map(w, 5, 1, 5);
+	assert_int_equal(panbind_batch_merge(w->batch), 0);
+	assert_int_equal(panbind_batch_count(w->batch), 2);
+	assert_int_equal(panbind_batch_op(w->batch, 0)->sync_count, 2);
+	assert_int_equal(panbind_batch_op(w->batch, 0)->syncs[0].signal, 0);
+	assert_int_equal(panbind_batch_op(w->batch, 0)->syncs[1].signal, 1);
+	assert_int_equal(panbind_batch_op(w->batch, 1)->sync_count, 0);
+	map(w, 60, 1, 5); /* a batch goes on after that */
+	panbind_batch_signal(w->batch, &w->syncobj, 3);
+	assert_int_equal(panbind_batch_merge(w->batch), 0);
+	assert_int_equal(panbind_batch_count(w->batch), 3);
+	assert_int_equal(panbind_batch_op(w->batch, 2)->syncs[0].point, 3);
+}
+
+static void a_merged_batch_knows_where_its_ops_came_from(void **state)
+{
+	struct world *w = *state;
+	uint32_t first, count;
+
+	map(w, 0, 1, 0);
+	unmap(w, 60, 1);
+	map(w, 1, 1, 1);
+	assert_int_equal(panbind_batch_merge(w->batch), 0);
+	map(w, 30, 1, 1);
+	assert_int_equal(panbind_batch_origin(w->batch, 1, &first, &count), 0);
+	assert_true(first == 0 && count == 2);
+	assert_int_equal(panbind_batch_origin(w->batch, 2, &first, &count), 0);
+	assert_true(first == 3 && count == 1);
+	assert_int_equal(panbind_batch_origin(w->batch, 3, &first, &count), -ENOENT);
+	assert_int_equal(w->bo.refs, 3); /* the test's own, and one for each op that is left */
 }
 
 static void a_plan_outlives_its_batch(void **state)
@@ -344,7 +603,7 @@ static void a_vms_plan_is_checked_like_a_bind(void **state)
 	assert_int_equal(panbind_plan_create(&vm, w->batch, 0, &w->plan, &err), -EINVAL);
 	assert_string_equal(err.msg, "the batch is empty");
 	map(w, 0, 1, 0);
-	assert_int_equal(panbind_plan_create(&vm, w->batch, 1u << 1, &w->plan, &err), -EINVAL);
+	assert_int_equal(panbind_plan_create(&vm, w->batch, 1u << 2, &w->plan, &err), -EINVAL);
 	assert_int_equal(err.stage, PANBIND_STAGE_VALIDATE);
 	map(w, 256, 1, 0);
 	assert_int_equal(panbind_plan_create(&vm, w->batch, 0, &w->plan, &err), -EINVAL);
@@ -390,7 +649,11 @@ int main(void)
 		example(ascending_neighbours_become_one_map),
 		example(descending_neighbours_become_one_map),
 		example(what_does_not_continue_stays_apart),
-		example(only_neighbours_in_the_batch_are_merged),
+		example(neighbours_in_va_need_not_be_neighbours_in_the_batch),
+		example(what_was_written_over_in_part_does_not_move),
+		example(an_op_that_later_ones_overwrite_is_dropped),
+		example(an_unmap_and_a_map_of_the_same_range_are_one_replacing_map),
+		example(what_dropping_lets_touch_is_merged),
 		example(unmaps_that_touch_or_overlap_become_one),
 		example(nothing_merges_across_a_sync),
 		example(sync_only_ops_are_units_that_lock_nothing),
@@ -402,6 +665,17 @@ int main(void)
 		example(replaces_counts_what_is_live),
 		example(replaces_counts_what_earlier_ops_of_the_batch_leave),
 		example(sparse_from_the_batch_joins_live_sparse),
+		example(neighbours_are_what_else_the_lock_holds_up),
+		example(counting_neighbours_ends_somewhere),
+		example(a_large_page_that_is_cut_is_locked_whole),
+		example(what_is_not_one_large_page_is_not_cut),
+		example(page_tables_are_counted_as_the_driver_sets_them_aside),
+		example(each_driver_op_has_a_lock_of_its_own),
+		example(the_inverse_is_what_was_there),
+		example(the_plan_says_which_guarantee_there_is),
+		example(an_asynchronous_batch_is_fenced_when_its_syncs_stand_around_it),
+		example(merged_syncs_stay_around_their_ops),
+		example(a_merged_batch_knows_where_its_ops_came_from),
 		example(a_plan_outlives_its_batch),
 		example(a_vms_plan_is_checked_like_a_bind),
 		example(an_asynchronous_plan_may_have_syncs),
