@@ -100,6 +100,7 @@ void runner_on_event(void *data, const struct panbind_event *event)
 		on_show(runner, event);
 		break;
 	case PANBIND_EVENT_PLAN:
+	case PANBIND_EVENT_PLAN_END:
 		if (runner->on_plan)
 			runner->on_plan(runner->plan_data, event);
 		break;

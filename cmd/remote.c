@@ -6,7 +6,6 @@
 #include "remote.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -157,73 +156,24 @@ int remote_dump(struct client *client, const char *vm, char **ret_text)
 	return CMD_DONE;
 }
 
-/* ---- A copy for plans ---- */
+/* ---- Plan ---- */
 
-static enum panbind_tristate tristate_of(const char *name)
+int remote_plan(struct runner *runner, json_t **ret_result)
 {
-	if (name && strcmp(name, "yes") == 0)
-		return PANBIND_YES;
-	return name && strcmp(name, "no") == 0 ? PANBIND_NO : PANBIND_UNKNOWN;
-}
-
-static int spec_of(struct runner *runner, const json_t *info, enum panbind_tristate atomic)
-{
-	const char *version = client_text(info, "version"), *dot = version ? strchr(version, '.') : NULL;
-	unsigned long minor = dot ? strtoul(dot + 1, NULL, 10) : 0;
-
-	if (asprintf(&runner->copy_spec, "sim:minor=%lu,va-bits=%" PRIu64 "%s", minor > 9 ? 9 : minor,
-		     client_number(info, "va_bits"), atomic == PANBIND_NO ? ",atomic=off" : "") < 0) {
-		runner->copy_spec = NULL;
-		return error_say(runner->cmd, CMD_FAILED, -ENOMEM, "out of memory");
-	}
-	return CMD_DONE;
-}
-
-static int fetch(struct runner *runner, enum panbind_tristate *ret_atomic, char **ret_text)
-{
+	json_t *record = json_object();
+	struct splice splice;
+	struct client_source where = {locate, &splice};
 	struct client client;
-	json_t *info = NULL;
 	int status = client_open(&client, runner->cmd);
 
 	if (!status)
-		status = client_call(&client, "device.info", NULL, CLIENT_LOOKS, NULL, &info);
+		status = splice_script(runner->cmd, &runner->scripts[0].source, &splice);
 	if (!status) {
-		*ret_atomic = tristate_of(client_text(info, "atomic"));
-		status = spec_of(runner, info, *ret_atomic);
+		status = client_call(&client, "state.plan", request_of(runner, &splice, record, false), CLIENT_LOOKS,
+				     &where, ret_result);
+		splice_free(&splice);
 	}
-	json_decref(info);
-	if (!status)
-		status = remote_dump(&client, NULL, ret_text);
+	json_decref(record);
 	client_close(&client);
-	return status;
-}
-
-static int rebuild(struct runner *runner, const char *text)
-{
-	struct panbind_script *script = NULL;
-	struct panbind_error error = {0};
-	int r = panbind_script_parse("<daemon>", text, strlen(text), NULL, &script, &error);
-
-	if (r == 0)
-		r = panbind_session_run(runner->session, script, 0, NULL, &error);
-	panbind_script_destroy(script);
-	if (r == 0)
-		return CMD_DONE;
-	error_report(runner->cmd, &error, NULL);
-	return error_say(runner->cmd, CMD_FAILED, r, "what the daemon has cannot be copied for a plan");
-}
-
-int remote_copy(struct runner *runner, enum panbind_tristate *ret_atomic)
-{
-	char *text = NULL;
-	int status = fetch(runner, ret_atomic, &text);
-
-	if (!status) {
-		runner->cmd->device_spec = runner->copy_spec;
-		status = runner_open(runner);
-	}
-	if (!status)
-		status = rebuild(runner, text);
-	free(text);
 	return status;
 }

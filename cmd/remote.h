@@ -17,11 +17,7 @@ int remote_run(struct runner *runner, struct client *client, const json_t *recor
 /** The script of one VM, or of all (@vm NULL). Returns an exit status; *ret_text is the caller's. */
 int remote_dump(struct client *client, const char *vm, char **ret_text);
 
-/**
- * Make the runner's session a copy of what the daemon has: a simulated device of the same version and width, with the
- * same BOs and mappings. For plans, which need them and change nothing. Returns an exit status.
- * @ret_atomic: whether the daemon's device updates page tables atomically, which the copy cannot say.
- */
-int remote_copy(struct runner *runner, enum panbind_tristate *ret_atomic);
+/** The plan of a runner's first script, as state.plan answers. Returns an exit status; *ret_result is the caller's. */
+int remote_plan(struct runner *runner, json_t **ret_result);
 
 #endif /* CMD_REMOTE_H */

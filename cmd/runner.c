@@ -189,6 +189,5 @@ void runner_close(struct runner *runner)
 	}
 	free(runner->scripts);
 	free(runner->defines);
-	free(runner->copy_spec);
 	json_decref(runner->output);
 }

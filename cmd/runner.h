@@ -33,7 +33,6 @@ struct runner {
 	void (*on_plan)(void *data, const struct panbind_event *event);
 	void *plan_data;
 	struct panbind_run_result total;
-	char *copy_spec; /* of the device that stands for the daemon's, or NULL */
 };
 
 /** -D NAME=VALUE; ends the process when it is not that. @arg must live on. */

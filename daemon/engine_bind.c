@@ -3,7 +3,7 @@
  * Methods that bind: whatever they are called, they are a list of ops in one transaction and one entry in the log.
  *
  * All names are looked up before the first op is submitted. Neighbouring maps and unmaps of one VM go to the driver in
- * one batch; sparse ops, which look at the VM's regions, go one by one.
+ * one batch, merged; sparse ops, which look at the VM's regions, go one by one.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -123,7 +123,10 @@ static int flush(struct binding *binding)
 
 	if (!binding->batch_vm)
 		return 0;
-	r = panbind_txn_bind(binding->txn, binding->batch_vm, batch, &outcome, &binding->error);
+	r = panbind_batch_merge(batch);
+	if (r == 0)
+		r = panbind_txn_bind(binding->txn, binding->batch_vm, batch, &outcome, &binding->error);
+	panbind_batch_origin(batch, binding->error.op, &binding->error.op, NULL);
 	panbind_batch_clear(batch);
 	binding->batch_vm = NULL;
 	return r < 0 ? failed_at(binding, binding->batch_first, r) : 0;

@@ -14,6 +14,7 @@
 #include "registry.h"
 #include "request.h"
 
+struct planning;
 struct running;
 
 enum unit_kind {
@@ -58,6 +59,7 @@ struct engine {
 	atomic_bool refused;	       /* set by the log's thread: some unit was */
 	bool diverged;		       /* the log no longer tells what the device maps */
 	struct running *running;       /* the script that runs; NULL: none */
+	struct planning *planning;     /* the plan that is made; NULL: none */
 	pthread_mutex_t cancel_lock;   /* guards what follows */
 	const struct conn *script_of;  /* whose script runs; compared, never followed */
 
@@ -84,6 +86,9 @@ void engine_fill_failure(struct panbind_log_entry *entry, const struct panbind_e
 /** Room in engine->ops. 0 or -ENOMEM. */
 int engine_make_op_room(struct engine *engine, size_t count);
 uint64_t now_ns(void);
+/** The member "flags" of a mapping. */
+void engine_write_map_flags(struct jw *out, uint32_t flags);
+const char *engine_tristate_name(enum panbind_tristate value);
 
 /** The VM or BO of that name, or NULL with the refusal in request->error. */
 struct panbind_vm *engine_find_vm(struct engine *engine, struct request *request, const char *name,

@@ -93,6 +93,8 @@ void engine_on_event(void *data, const struct panbind_event *event)
 	struct engine *engine = data;
 	struct running *running = engine->running;
 
+	if (engine->planning)
+		engine_on_plan(engine->planning, event);
 	if (!running)
 		return;
 	if (event->type == PANBIND_EVENT_TEXT)
@@ -113,7 +115,7 @@ static int no_include(void *data, const char *from, const char *pattern,
 	return -EPERM;
 }
 
-static int parse(struct request *request, struct panbind_script **ret_script)
+int engine_parse_script(struct request *request, struct panbind_script **ret_script)
 {
 	const struct call *call = &request->call;
 	struct panbind_script_options options = {
@@ -217,7 +219,7 @@ int engine_script_run(struct engine *engine, struct request *request)
 {
 	struct panbind_script *script = NULL;
 	struct running running;
-	int r = parse(request, &script);
+	int r = engine_parse_script(request, &script);
 
 	if (r != 0)
 		return r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Between engine_script.c (a script runs, and says things) and engine_script_record.c (what it changes is recorded).
+ * Between engine_script.c (a script runs, and says things), engine_script_record.c (what it changes is recorded) and
+ * engine_plan.c (it is only planned).
  */
 #ifndef PBD_ENGINE_SCRIPT_H
 #define PBD_ENGINE_SCRIPT_H
@@ -17,6 +18,11 @@ struct running {
 	struct record failures;		/* entries of those that failed: waited for at the end */
 	bool failed, unclear;		/* some did; some left a VM that is not known, and no entry that says so */
 };
+
+/** Parse the text of a call. 0, or the error's code. */
+int engine_parse_script(struct request *request, struct panbind_script **ret_script);
+/** A unit, or the end, of the plan that is made. engine_plan.c. */
+void engine_on_plan(struct planning *planning, const struct panbind_event *event);
 
 void running_begin(struct running *running, struct engine *engine, struct request *request);
 /** Wait for the entries of failures; record that there was nothing to record, if the call has a txn_id. */

@@ -10,12 +10,12 @@
 #include "engine_private.h"
 #include "util.h"
 
-static const char *tristate_name(enum panbind_tristate value)
+const char *engine_tristate_name(enum panbind_tristate value)
 {
 	return value == PANBIND_YES ? "yes" : value == PANBIND_NO ? "no" : "unknown";
 }
 
-static void write_map_flags(struct jw *out, uint32_t flags)
+void engine_write_map_flags(struct jw *out, uint32_t flags)
 {
 	jw_array(out, "flags");
 	if (flags & PANBIND_MAP_READONLY)
@@ -55,8 +55,8 @@ void engine_describe(const struct engine *engine, struct jw *jw)
 	jw_int(jw, "va_bits", info->va_bits);
 	jw_hex(jw, "page_sizes", info->page_sizes);
 	jw_int(jw, "max_vms", info->max_vms);
-	jw_string(jw, "atomic", tristate_name(info->atomic));
-	jw_string(jw, "native_sparse", tristate_name(info->native_sparse));
+	jw_string(jw, "atomic", engine_tristate_name(info->atomic));
+	jw_string(jw, "native_sparse", engine_tristate_name(info->native_sparse));
 }
 
 static size_t count_vms(struct engine *engine)
@@ -145,7 +145,7 @@ static void write_mapping(struct engine *engine, struct jw *out, const struct pa
 	if (mapping->bo) { /* null: its name was given up */
 		jw_string(out, "bo", panbind_session_bo_name(engine->session, mapping->bo));
 		jw_hex(out, "bo_offset", mapping->bo_offset);
-		write_map_flags(out, mapping->flags);
+		engine_write_map_flags(out, mapping->flags);
 	}
 	jw_bool(out, "sparse", mapping->sparse);
 	jw_object_end(out);

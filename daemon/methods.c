@@ -122,6 +122,12 @@ static const struct param p_state_dump[] = {
 	{"vm", PARAM_NAME, AT(vm), .help = "One VM; all by default"},
 	DEVICE_PARAM,
 };
+static const struct param p_state_plan[] = {
+	{"text", PARAM_TEXT, .required = true, AT(text), .max = UINT32_MAX, .help = "The script, see panbind-script(5)"},
+	{"file", PARAM_TEXT, AT(file), .max = 95, .help = "Its name in messages"},
+	{"defines", PARAM_DEFINES, AT(defines), .help = "Values of $NAME"},
+	DEVICE_PARAM,
+};
 static const struct param p_journal_show[] = {
 	{"since", PARAM_NUMBER, AT(since), .max = INT64_MAX, .fallback = 1, .help = "The first sequence number"},
 	{"limit", PARAM_NUMBER, AT(limit), .min = 1, .max = 1000, .fallback = 100, .help = "Entries at most"},
@@ -249,6 +255,11 @@ static const struct field r_script[] = {
 	SEQ_FIELD,
 };
 static const struct field r_dump[] = {{"script", FIELD_TEXT, "Rebuilds the state; contents of BOs are not part of it"}};
+static const struct field r_plan[] = {
+	{"transactions", FIELD_LIST, "vm, file, line, ops, dropped, guarantee, units: as panbind plan --json has them"},
+	{"totals", FIELD_OBJECT, "Sums over all transactions"},
+	{"cut", FIELD_BOOL, "There are more units than are listed; all are counted"},
+};
 static const struct field r_entries[] = {
 	{"entries", FIELD_LIST, "As the params of monitor.event"},
 	{"next", FIELD_INT, "Ask again with this `since`: there are more"},
@@ -330,6 +341,8 @@ static const struct method table[] = {
 	 .help = "Run a script on the VMs and BOs of the daemon"},
 	{"state.dump", ROLE_READ, DEVICE(engine_state_dump), PARAMS(p_state_dump), HEAVY, RESULTS(r_dump),
 	 .help = "Write the script that rebuilds the state"},
+	{"state.plan", ROLE_READ, DEVICE(engine_state_plan), PARAMS(p_state_plan), HEAVY, RESULTS(r_plan),
+	 .help = "Say what a script would do, unit by unit, and do nothing"},
 	{"journal.show", ROLE_READ, LOOP(server_journal_show), PARAMS(p_journal_show), HEAVY, RESULTS(r_entries),
 	 .help = "List entries of the log"},
 	{"journal.status", ROLE_READ, LOOP(server_journal_status), PARAMS(p_device), RESULTS(r_journal),

@@ -616,9 +616,11 @@ enum panbind_event_type {
 	PANBIND_EVENT_ERROR,	   /* a command failed: error, outcome */
 	PANBIND_EVENT_TEXT,	   /* output of echo, lists, dump: text, one line without its newline, or many lines */
 	PANBIND_EVENT_SHOW_VM,	   /* `vm show NAME [--map]`: vm, name, with_map */
-	PANBIND_EVENT_PLAN, /* a unit of the plan: vm (a scratch copy), name, unit; text: its BO's name or NULL */
+	PANBIND_EVENT_PLAN, /* a unit of a plan: vm (a scratch copy), name, unit, plan, index; text: its BO's name or
+			       NULL; session: a scratch one, which knows the names of the plan's BOs */
 	PANBIND_EVENT_GPU,  /* `gpu` readers ended: vm, name, stats (since they began), torn */
 	PANBIND_EVENT_TXN,  /* a transaction ended: outcome, ops */
+	PANBIND_EVENT_PLAN_END, /* all plans of a transaction have been told: guarantee */
 };
 
 struct panbind_event {
@@ -633,6 +635,10 @@ struct panbind_event {
 	const struct panbind_plan_unit *unit;
 	const struct panbind_gpu_stats *stats;
 	uint64_t torn; /* loads that were neither the old nor the new page's value */
+	const struct panbind_plan *plan;
+	size_t index; /* of the unit in its plan */
+	struct panbind_session *session;
+	enum panbind_guarantee guarantee;
 };
 
 typedef void panbind_event_fn(void *data, const struct panbind_event *event);

@@ -144,13 +144,15 @@ static int fill(struct panbind_plan *plan, const struct pb_plan_input *input, co
 	return r;
 }
 
-static size_t count_dropped(const struct panbind_plan *plan)
+/** The batch may have been merged before: what counts are its ops as they were added. */
+static void count_ops(struct panbind_plan *plan, const struct panbind_batch *batch)
 {
-	size_t dropped = 0;
+	size_t kept = 0;
 
-	for (size_t i = 0; i < plan->op_count; i++)
-		dropped += plan->into[i] == PANBIND_NO_OP;
-	return dropped;
+	for (size_t i = 0; i < plan->count; i++)
+		kept += plan->units[i].count;
+	plan->totals.ops = batch->origins != NULL ? batch->filled : batch->count;
+	plan->totals.dropped = plan->totals.ops - kept;
 }
 
 int pb_plan_build(const struct pb_plan_input *input, const struct panbind_batch *batch, struct panbind_plan **ret_plan,
@@ -168,8 +170,7 @@ int pb_plan_build(const struct pb_plan_input *input, const struct panbind_batch 
 		panbind_plan_destroy(plan);
 		return pb_error_set(reterr, r, PANBIND_STAGE_VALIDATE, "no memory to plan %zu ops", batch->count);
 	}
-	plan->totals.ops = batch->count;
-	plan->totals.dropped = count_dropped(plan);
+	count_ops(plan, batch);
 	plan->totals.guarantee = guarantee_of(plan, batch, input->flags);
 	*ret_plan = plan;
 	return 0;

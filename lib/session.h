@@ -116,6 +116,8 @@ struct pb_run {
 	bool planning;		    /* the session is a scratch one: emit plans, skip what only watches */
 	panbind_event_fn *plan_event;
 	void *plan_data;
+	unsigned int plans;		       /* of this transaction so far */
+	enum panbind_guarantee plan_guarantee; /* of the last one */
 	struct pb_checker *checker;
 	const atomic_bool *stop; /* of the session that the host has */
 	bool idle;		 /* the command found what it wants, and has done nothing */
@@ -222,6 +224,9 @@ int pb_session_plan(struct pb_run *run, struct panbind_error *reterr);
 int pb_plan_emit(struct pb_run *run, struct pb_object *vm, const struct panbind_batch *batch,
 		 const struct pb_command *(*command_at)(struct pb_run *run, size_t first, uint32_t op), size_t first,
 		 uint32_t flags, struct panbind_error *reterr);
+
+/** The transaction that was planned ends. */
+void pb_plan_end(struct pb_run *run);
 
 /* ---- session_run.c, for session_plan.c ---- */
 

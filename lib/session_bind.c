@@ -245,6 +245,8 @@ int pb_run_async(struct pb_run *run, size_t first, size_t last, struct panbind_e
 		return pb_error_set(reterr, r, PANBIND_STAGE_VALIDATE, "out of memory");
 	if (r >= 0)
 		r = build_async(run, first, last, vm, true, batch, reterr);
+	if (r >= 0 && (r = panbind_batch_merge(batch)) < 0)
+		return pb_error_set(reterr, r, PANBIND_STAGE_VALIDATE, "out of memory");
 	if (r < 0)
 		return r;
 	if (run->planning)
@@ -252,6 +254,8 @@ int pb_run_async(struct pb_run *run, size_t first, size_t last, struct panbind_e
 	else
 		r = panbind_vm_bind(vm->vm, batch, PANBIND_BIND_ASYNC, reterr);
 	if (r < 0) {
+		if (reterr)
+			panbind_batch_origin(batch, reterr->op, &reterr->op, NULL);
 		if (reterr && reterr->op < last - first)
 			pb_run_place(run, pb_script_command(run->script, first + reterr->op), reterr);
 		return r;

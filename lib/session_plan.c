@@ -38,15 +38,20 @@ int pb_plan_emit(struct pb_run *run, struct pb_object *vm, const struct panbind_
 		 uint32_t flags, struct panbind_error *reterr)
 {
 	pb_cleanup(destroy_planp) struct panbind_plan *plan = NULL;
-	struct panbind_event event = {.type = PANBIND_EVENT_PLAN, .name = vm->entry->name, .vm = vm->vm};
+	struct panbind_event event = {
+		.type = PANBIND_EVENT_PLAN, .name = vm->entry->name, .vm = vm->vm, .session = run->session};
 	int r = panbind_plan_create(vm->vm, batch, flags, &plan, reterr);
 
 	if (r < 0)
 		return r;
+	run->plans++;
+	run->plan_guarantee = panbind_plan_totals(plan)->guarantee;
+	event.plan = plan;
 	for (size_t i = 0; i < panbind_plan_count(plan) && run->plan_event; i++) {
 		const struct panbind_plan_unit *unit = panbind_plan_unit(plan, i);
 		const struct pb_command *command = command_at(run, first, unit->first);
 
+		event.index = i;
 		event.unit = unit;
 		event.line = command->line;
 		event.file = pb_script_file(run->script, command);
@@ -54,6 +59,18 @@ int pb_plan_emit(struct pb_run *run, struct pb_object *vm, const struct panbind_
 		run->plan_event(run->plan_data, &event);
 	}
 	return 0;
+}
+
+/* Several batches are several ioctls: what is atomic for one of them is not for all. */
+void pb_plan_end(struct pb_run *run)
+{
+	struct panbind_event event = {.type = PANBIND_EVENT_PLAN_END, .guarantee = run->plan_guarantee};
+
+	if (run->plans > 1)
+		event.guarantee = PANBIND_GUARANTEE_RETURN;
+	if (run->plans > 0 && run->plan_event)
+		run->plan_event(run->plan_data, &event);
+	run->plans = 0;
 }
 
 static int open_scratch(struct panbind_session *session, struct panbind_device **ret_device,
@@ -87,6 +104,21 @@ static int replay_dump(struct panbind_session *from, struct panbind_session *to,
 		return pb_error_set(reterr, r, PANBIND_STAGE_VALIDATE, "cannot copy the session");
 	r = panbind_script_parse("(state before)", text, strlen(text), NULL, &script, reterr);
 	return r < 0 ? r : panbind_session_run(to, script, 0, NULL, reterr);
+}
+
+/* A dump does not tell which blocks of a sparse range are no page of 2 MiB. */
+static void copy_pieced(struct panbind_session *from, struct panbind_session *to)
+{
+	const struct pb_objects *vms = &from->objects[PB_KIND_VM];
+
+	for (size_t i = 0; i < vms->count; i++) {
+		const struct panbind_vm *vm = vms->items[i]->vm;
+		struct panbind_vm *copy = panbind_session_vm(to, vms->items[i]->entry->name);
+		struct pb_range range = {0};
+
+		while (copy && pb_vamap_next(vm->pieced, range.va + range.size, &range) == 0)
+			pb_vamap_set(copy->pieced, &range); /* without memory for it the plan is a little too careful */
+	}
 }
 
 /* A dump has no syncobjs: a plan needs their names alone. */
@@ -142,6 +174,7 @@ int pb_session_plan(struct pb_run *run, struct panbind_error *reterr)
 	r = replay_dump(run->session, scratch, reterr);
 	if (r < 0)
 		return r;
+	copy_pieced(run->session, scratch);
 	r = copy_syncobjs(run->session, scratch);
 	if (r < 0)
 		return pb_error_set(reterr, r, PANBIND_STAGE_VALIDATE, "cannot copy the session's syncobjs");

@@ -257,6 +257,7 @@ static int undo_block(struct pb_run *run, const struct block *block, const struc
 	uint64_t ops = run->ops;
 	int r = pb_txn_undo(run, &outcome, &second);
 
+	pb_plan_end(run);
 	if (error)
 		report(run, error, outcome);
 	if (r < 0)
@@ -280,6 +281,7 @@ static int end_block(struct pb_run *run, const struct block *block)
 		return undo_block(run, block, &error);
 	}
 	pb_txn_keep(run);
+	pb_plan_end(run);
 	run->result.ops += ops;
 	if (block->named)
 		emit_txn(run, PANBIND_OUTCOME_APPLIED, ops);
@@ -367,6 +369,7 @@ static int run_async_block(struct pb_run *run, const struct block *block)
 			record_failure(run, block, &error, outcome, PANBIND_CHANGES_ASYNC);
 	} else {
 		run->result.ops += run->ops;
+		pb_plan_end(run);
 		emit_txn(run, run->ops ? PANBIND_OUTCOME_APPLIED : PANBIND_OUTCOME_ROLLED_BACK, run->ops);
 	}
 	run->ops = 0;

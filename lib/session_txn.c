@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The transaction of a script: binds that follow each other in one VM become one batch, everything else that can be
- * undone is noted as a step, and the end keeps all of it or puts all of it back.
+ * The transaction of a script: binds that follow each other in one VM become one batch, which is merged, everything
+ * else that can be undone is noted as a step, and the end keeps all of it or puts all of it back.
  *
  * Order of an undo: binds first, last first; then steps, last first. A VM or BO that the script destroys is only
  * detached until the transaction ends well, so both halves still find what they refer to.
@@ -61,9 +61,9 @@ static const struct pb_command *gathered_command(struct pb_run *run, size_t firs
 
 static int bind_gathered(struct pb_run *run, enum panbind_outcome *ret_outcome, struct panbind_error *reterr)
 {
-	int r = 0;
+	int r = panbind_batch_merge(run->batch);
 
-	if (run->planning)
+	if (r >= 0 && run->planning)
 		r = pb_plan_emit(run, run->batch_vm, run->batch, gathered_command, 0, 0, reterr);
 	if (r >= 0 && !run->txn)
 		r = panbind_txn_begin(run->session->device, &run->txn);
@@ -92,6 +92,7 @@ int pb_txn_flush(struct pb_run *run, struct panbind_error *reterr)
 			pb_error_set(&error, r, PANBIND_STAGE_VALIDATE, "%s", panbind_errno_name(r));
 		if (outcome > run->broken)
 			run->broken = outcome;
+		panbind_batch_origin(run->batch, error.op, &error.op, NULL);
 		pb_run_place(run, run->batch_commands[error.op < count ? error.op : 0], &error);
 		if (error.op != PANBIND_NO_OP)
 			error.op += (uint32_t)run->ops;

@@ -134,7 +134,17 @@ status "runs elsewhere" 0 "$PANBIND" -d sim: run --dump all.pb
 ok "and gives itself" cmp -s "$TMP/out" all.pb
 status "dump of a VM that is not there" 1 "$PANBIND" dump nothing
 status "plan on what the daemon has" 0 "$PANBIND" plan - <<<'map sv 0x10000 32K t1'
-like "sees its mapping" "$(out)" "map +0x10000 +32 KiB +t1 +1 +0x10000 +32 KiB +yes"
+like "sees its mapping" "$(out)" "map +0x10000 +32 KiB +t1 +1 +0x10000 +32 KiB +- +0 +3 +yes"
+script own.pb 'begin' 'vm create own' 'bo create own 8M' 'map own 0 4M own' 'commit' 'begin' 'unmap own 0x1000 8K' \
+	'map own 0x1000 4K own' 'unmap own 0x3ff000 64K' 'commit' \
+	'begin' 'sparse reserve own 0x40000000 4M' 'map own 0x40001000 4K own+4K' 'commit'
+status "a plan of what a script makes itself" 0 "$PANBIND" -j plan own.pb
+jq -S '.result, (.transactions | map(del(.file, .line)))' "$TMP/out" >there.json
+status "is the same without the daemon" 0 "$PANBIND" -j -d sim: plan own.pb
+jq -S '.result, (.transactions | map(del(.file, .line)))' "$TMP/out" >here.json
+ok "to the last member" cmp here.json there.json
+ok "and not empty" test "$(jq -s ".[0].units" here.json)" -gt 3
+status "a plan of what cannot be" 1 "$PANBIND" plan - <<<'map sv 0x10000 32M t1'
 status "changes nothing" 0 "$PANBIND" dump
 ok "of it" cmp -s "$TMP/out" all.pb
 status "run --map draws all" 0 "$PANBIND" run --map /dev/null

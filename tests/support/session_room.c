@@ -56,6 +56,9 @@ static void on_event(void *data, const struct panbind_event *event)
 	case PANBIND_EVENT_PLAN:
 		keep_unit(room, event);
 		break;
+	case PANBIND_EVENT_PLAN_END:
+		room->guarantee = event->guarantee;
+		break;
 	case PANBIND_EVENT_SHOW_VM:
 		room->shows++;
 		break;

@@ -18,7 +18,8 @@ struct session_room {
 	enum panbind_outcome last_outcome;
 	struct panbind_gpu_stats stats;
 	uint64_t torn;
-	char plan[8192]; /* a line a unit */
+	enum panbind_guarantee guarantee; /* of the last transaction that was planned */
+	char plan[8192];		  /* a line a unit */
 	void (*on_event)(struct session_room *room, const struct panbind_event *event);
 };
 

@@ -279,14 +279,15 @@ static void test_a_plan_sees_what_earlier_commands_did(void **state)
 				 "map a 0x101000 4K x+4K\n"
 				 "sparse bind a 0x10000000 64K y\n"
 				 "assert mapped a 0x999000 4K x\n"
-				 "unmap a 0x10000000 64K\n"
+				 "unmap a 0x10000000 32K\n"
 				 "echo quiet\n",
 				 PANBIND_RUN_PLAN);
 
 	assert_int_equal(r, 0);
 	assert_string_equal(room->plan, "a map 0x100000+0x2000 x first=0 count=2 replaces=1 line=2\n"
 					"a map 0x10000000+0x10000 y first=2 count=1 replaces=1 line=4\n"
-					"a unmap 0x10000000+0x10000 - first=3 count=1 replaces=1 line=6\n");
+					"a unmap 0x10000000+0x8000 - first=3 count=1 replaces=1 line=6\n");
+	assert_int_equal(room->guarantee, PANBIND_GUARANTEE_RETURN);
 	assert_string_equal(room->output, "");
 	after = session_room_dump(room);
 	assert_string_equal(after, before);
@@ -298,6 +299,7 @@ static void test_a_plan_sees_what_earlier_commands_did(void **state)
 					  PANBIND_RUN_PLAN),
 			 0);
 	assert_int_equal(room->plans, 2);
+	assert_int_equal(room->guarantee, PANBIND_GUARANTEE_NONE);
 	assert_int_equal(session_room_run(room, "map a 0 4K nope", PANBIND_RUN_PLAN), -ENOENT);
 	session_room_close(room);
 }
