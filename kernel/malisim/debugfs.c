@@ -65,7 +65,7 @@ static int busy_show(struct seq_file *m, void *v)
 	return 0;
 }
 
-/* "N" or "stuck", and an address space if it is not for all of user VMs */
+/* "N" or "stuck" (until the GPU is reset), and an address space if it is not for all of user VMs */
 static int busy_set(struct malisim *sim, char *text)
 {
 	char *word = strsep(&text, " ");

@@ -34,6 +34,8 @@ static void reset(struct malisim *sim)
 	sim_trace(sim, SIM_EV_GPU_RESET, 0, 0, 0, 0, 0);
 	sim_count(sim, SIM_C_GPU_RESET);
 	memset(sim->as, 0, sizeof(sim->as));
+	if (sim->busy_reads == SIM_BUSY_FOREVER)
+		sim->busy_reads = 0; /* nothing stays stuck through a reset */
 	sim_lines_drop(sim);
 	sim->shader_ready = sim->tiler_ready = sim->l2_ready = 0;
 	sim->mcu_control = MCU_CONTROL_OFF;
