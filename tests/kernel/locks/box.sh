@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# For TAP scripts that start kernel boxes themselves. Source it after tests/shell/lib.sh.
+
+# shellcheck disable=SC2034 # for the scripts
+HOOKS=$SOURCE/tests/kernel/locks/hooks.patch
+BOX_DEBUG=()
+
+# build_driver NAME PATCH...: the atomic driver with these patches on top, as kernel/run --panthor=NAME.
+build_driver() {
+	local name=$1 patches=() patch
+	shift
+	for patch; do
+		patches+=("--extra-patch=$patch")
+	done
+	"$SOURCE/kernel/build" "${BOX_DEBUG[@]}" --name="$name" "${patches[@]}"
+}
+
+# run_box DRIVER COMMAND...: into $TMP/out, $TMP/err and, what the kernel said, $TMP/console.
+run_box() {
+	local driver=$1
+	shift
+	CMOCKA_MESSAGE_OUTPUT=TAP "$SOURCE/kernel/run" "${BOX_DEBUG[@]}" --panthor="$driver" \
+		--time-limit="${BOX_LIMIT:-120}" --console="$TMP/console" -- "$@" </dev/null >"$TMP/out" 2>"$TMP/err"
+}
+
+# box_tap DRIVER PROGRAM...: its tests as ours, and that it ended well and the kernel had nothing to report.
+box_tap() {
+	local driver=$1 status=0 line
+	shift
+	run_box "$driver" "$@" || status=$?
+	while IFS= read -r line; do
+		case $line in
+		"ok "*) ok "$driver: ${line#* - }" true ;;
+		"not ok "*) ok "$driver: ${line#* - }" false ;;
+		"# "*) printf '%s\n' "$line" ;;
+		esac
+	done <"$TMP/out"
+	is "$driver: ${1##*/} ends well" "$status" 0
+	[ "$status" = 0 ] || sed 's/^/# /' "$TMP/err"
+}

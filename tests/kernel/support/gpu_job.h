@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Jobs on malisim through plain ioctls: a group with one queue, a stream of kernel/malisim/job.h, and a page of words
+ * that job and CPU share. For tests that need a VM with an address space, or a GPU that works while they bind.
+ */
+#ifndef TEST_KERNEL_GPU_JOB_H
+#define TEST_KERNEL_GPU_JOB_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backend.h"
+
+#define GPU_JOB_VA    UINT64_C(0x1000000) /* two pages: the stream, the words */
+#define GPU_JOB_WORDS (GPU_JOB_VA + 4096)
+#define GPU_JOB_ROOM  512 /* instructions */
+
+/** The VA of word @n. */
+#define GPU_JOB_WORD(n) (GPU_JOB_WORDS + 8 * (uint64_t)(n))
+
+/* What GROUP_GET_STATE says of a group that has ended badly. */
+#define GPU_GROUP_TIMEDOUT (1u << 0)
+#define GPU_GROUP_FATAL	   (1u << 1)
+
+struct gpu_job {
+	struct pb_file *file;
+	uint32_t vm, group, bo;
+	uint64_t *stream;	  /* GPU_JOB_ROOM instructions, to be filled before gpu_job_submit() */
+	volatile uint64_t *words; /* zero at first */
+};
+
+/* All return 0 or a negative errno. */
+
+/** Make the group, and map its two pages into the VM. */
+int gpu_job_open(struct gpu_job *job, struct pb_file *file, uint32_t vm);
+/** Run the stream up to @end. */
+int gpu_job_submit(struct gpu_job *job, const uint64_t *end);
+/** Wait until a word holds @value, for at most @ms milliseconds: -ETIME. */
+int gpu_job_wait(const struct gpu_job *job, size_t word, uint64_t value, unsigned ms);
+/** GPU_GROUP_* of what has become of the group. */
+int gpu_job_state(struct gpu_job *job, uint32_t *ret_state);
+/** End the group, whatever it does, and unmap and free its pages. */
+int gpu_job_close(struct gpu_job *job);
+
+#endif /* TEST_KERNEL_GPU_JOB_H */

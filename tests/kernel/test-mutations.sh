@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Bugs put into the atomic driver on purpose, one at a time (mutations/*.patch). Each names the test that must find it.
+#
+# test-mutations.sh BUILD [NAME...]: all, or these
+# shellcheck source=tests/shell/lib.sh
+. "$(dirname "$0")/../shell/lib.sh"
+# shellcheck source=tests/kernel/locks/box.sh
+. "$SOURCE/tests/kernel/locks/box.sh"
+# shellcheck disable=SC2034 # for box.sh
+BOX_LIMIT=60
+FOLDER=$SOURCE/tests/kernel/mutations
+shift
+names=("$@")
+[ $# != 0 ] || mapfile -t names < <(basename -s .patch "$FOLDER"/*.patch)
+
+# The test has run, and found something: it said "not ok", or the kernel said what is wrong, or it never ended.
+is_killed() {
+	local killer=$1 test=$2 status=0
+	local arguments=("$test")
+	[ "$killer" != atomicity ] || arguments=(drm:auto "$TMP/rows")
+	run_box mutant "$BUILD/tests/kernel/$killer" "${arguments[@]}" || status=$?
+	grep -m 1 '^not ok' "$TMP/out" | sed 's/^not ok [0-9]* - /# found by: /'
+	case $status in
+	0) return 1 ;;
+	1) grep -q '^not ok' "$TMP/out" ;;
+	120 | 121 | 124) echo "# status $status" ;;
+	*) sed 's/^/# /' "$TMP/err"; return 1 ;;
+	esac
+}
+
+for name in "${names[@]}"; do
+	read -r killer test < <(sed -n 's/^Killed-by: //p' "$FOLDER/$name.patch")
+	status "$name can be built" 0 build_driver mutant "$HOOKS" "$FOLDER/$name.patch"
+	ok "$name is found by $killer${test:+, $test}" is_killed "$killer" "$test"
+done
+done_testing
