@@ -31,10 +31,10 @@ struct replay {
 
 static const struct argp_option options[] = {
 	{"until", KEY_UNTIL, "SEQ", 0, "Stop after this entry"},
-	{"vm", KEY_VM, "VM[#GEN]", 0, "Only this VM and the BOs it maps (with -d)"},
-	{"speed", KEY_SPEED, "N", 0, "1: in recorded time, 2: twice as fast; default: as fast as it goes (with -d)"},
+	{"vm", KEY_VM, "VM[#GEN]", 0, "Only this VM and the BOs it maps"},
+	{"speed", KEY_SPEED, "N", 0, "1: in recorded time, 2: twice as fast; default: as fast as it goes"},
 	{"verify", KEY_VERIFY, "end|each", OPTION_ARG_OPTIONAL,
-	 "Compare the mapping with what the log implies, at the end (default) or after each entry (with -d)"},
+	 "Compare the mapping with what the log implies, at the end (default) or after each entry"},
 	{0},
 };
 
@@ -43,8 +43,9 @@ static void parse_speed(struct replay *replay, struct argp_state *state, const c
 	char *end;
 
 	replay->options.speed = strtod(arg, &end);
-	if (end == arg || *end || !isfinite(replay->options.speed) || replay->options.speed <= 0)
-		argp_error(state, "--speed: '%s' is not a number above 0", arg);
+	if (end == arg || *end || !isfinite(replay->options.speed) || replay->options.speed <= 0 ||
+	    replay->options.speed > 1000000)
+		argp_error(state, "--speed: '%s' is not a number above 0, and at most 1000000", arg);
 }
 
 static void parse_verify(struct replay *replay, struct argp_state *state, const char *arg)
@@ -200,6 +201,23 @@ static void show_problems(struct replay *replay, const json_t *problems)
 	}
 }
 
+static const char *verify_name(const struct replay *replay)
+{
+	static const char *const names[] = {
+		[PANBIND_LOG_VERIFY_NONE] = "none",
+		[PANBIND_LOG_VERIFY_END] = "end",
+		[PANBIND_LOG_VERIFY_EACH] = "each",
+	};
+
+	return names[replay->options.verify];
+}
+
+static void set_number(json_t *params, const char *name, uint64_t value)
+{
+	if (value)
+		json_object_set_new(params, name, json_integer((json_int_t)value));
+}
+
 /* The daemon opens the file itself, and has a working directory of its own. */
 static int request_of(const struct replay *replay, json_t **ret_params)
 {
@@ -208,10 +226,13 @@ static int request_of(const struct replay *replay, json_t **ret_params)
 
 	if (!path)
 		return error_say(replay->cmd, CMD_USAGE, -err, "%s: %s", replay->log, strerror(err));
-	*ret_params = json_pack("{s:o, s:b}", "log", output_json_text(path), "verify", replay->verify);
+	*ret_params = json_pack("{s:o, s:s}", "log", output_json_text(path), "verify", verify_name(replay));
 	free(path);
-	if (replay->options.until_seq)
-		json_object_set_new(*ret_params, "until", json_integer((json_int_t)replay->options.until_seq));
+	set_number(*ret_params, "until", replay->options.until_seq);
+	set_number(*ret_params, "generation", replay->options.vm.generation);
+	set_number(*ret_params, "speed", (uint64_t)replay->options.speed);
+	if (replay->options.vm.name)
+		json_object_set_new(*ret_params, "vm", output_json_text(replay->options.vm.name));
 	return CMD_DONE;
 }
 
@@ -255,9 +276,8 @@ int cmd_replay(struct cmd *cmd, int argc, char **argv)
 		replay.differences = json_array();
 	if (!remote_wanted(cmd))
 		status = replay_here(&replay);
-	else if (replay.options.vm.name || replay.options.speed > 0 || replay.options.verify == PANBIND_LOG_VERIFY_EACH)
-		status = error_say(cmd, CMD_USAGE, -EINVAL,
-				   "--vm, --speed and --verify=each need a device in this process: -d SPEC");
+	else if (replay.options.speed != (double)(uint64_t)replay.options.speed)
+		status = error_say(cmd, CMD_USAGE, -EINVAL, "--speed in the daemon is a whole number; or use -d SPEC");
 	else
 		status = replay_there(&replay);
 	if (replay.differences)

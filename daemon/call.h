@@ -37,10 +37,11 @@ struct call {
 	const char *text, *file, *log;
 	const char *txn_id, *comment;
 	uint64_t va, size, offset, bo_offset, va_range;
-	uint64_t since, until, limit;
+	uint64_t since, until, limit, speed, generation;
 	uint32_t flags;	     /* PANBIND_MAP_* or PANBIND_BO_* */
 	uint32_t durability; /* enum durability */
-	bool missing_ok, map, check, keep_going, verify, has_since, has_until;
+	uint32_t verify;     /* enum panbind_log_replay_verify */
+	bool missing_ok, map, check, keep_going, has_since, has_until;
 	struct call_op *ops;
 	size_t op_count;
 	struct panbind_define *defines;

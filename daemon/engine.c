@@ -90,9 +90,12 @@ static void *executor(void *data)
 
 	for (;;) {
 		bool stopping = atomic_load(&engine->stopping);
-		struct request *request = queue_wait(&engine->queue, stopping ? 0 : engine->oldest ? SETTLE_MS : -1);
+		struct request *request = queue_wait(&engine->queue, stopping	      ? 0
+								     : engine->oldest ? SETTLE_MS
+										      : flights_patience_ms(engine));
 
 		units_settle(engine);
+		flights_look(engine);
 		if (!request && stopping)
 			break;
 		carry_out_all(engine, request);
@@ -210,9 +213,31 @@ struct panbind_log *engine_log(struct engine *engine)
 void engine_cancel(struct engine *engine, const struct conn *conn)
 {
 	pthread_mutex_lock(&engine->cancel_lock);
-	if (engine->script_of == conn)
+	if (engine->script_of == conn) {
+		engine->cancelled = true;
 		panbind_session_stop(engine->session);
+	}
 	pthread_mutex_unlock(&engine->cancel_lock);
+}
+
+void engine_set_script_of(struct engine *engine, const struct conn *conn)
+{
+	pthread_mutex_lock(&engine->cancel_lock);
+	engine->script_of = conn;
+	engine->cancelled = false;
+	if (!conn && !atomic_load(&engine->stopping))
+		panbind_session_resume(engine->session);
+	pthread_mutex_unlock(&engine->cancel_lock);
+}
+
+bool engine_is_cancelled(struct engine *engine)
+{
+	bool cancelled;
+
+	pthread_mutex_lock(&engine->cancel_lock);
+	cancelled = engine->cancelled || atomic_load(&engine->stopping);
+	pthread_mutex_unlock(&engine->cancel_lock);
+	return cancelled;
 }
 
 void engine_watch(struct engine *engine, bool watch)
@@ -355,6 +380,7 @@ void engine_close(struct engine *engine)
 	panbind_session_destroy(engine->session);
 	panbind_device_unref(engine->device);
 	registry_free(&engine->registry);
+	flights_free(engine);
 	queue_destroy(&engine->queue);
 	pthread_mutex_destroy(&engine->cancel_lock);
 	free(engine->ops);

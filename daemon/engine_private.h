@@ -60,8 +60,11 @@ struct engine {
 	bool diverged;		       /* the log no longer tells what the device maps */
 	struct running *running;       /* the script that runs; NULL: none */
 	struct planning *planning;     /* the plan that is made; NULL: none */
+	struct flight *flights;	       /* VMs with asynchronous binds, or lost by one */
+	uint64_t next_look_ns;	       /* at those in flight; 0: there are none */
 	pthread_mutex_t cancel_lock;   /* guards what follows */
-	const struct conn *script_of;  /* whose script runs; compared, never followed */
+	const struct conn *script_of;  /* whose script or replay runs; compared, never followed */
+	bool cancelled;		       /* and that client is gone */
 
 	pthread_t thread;
 	bool started;
@@ -73,6 +76,10 @@ struct engine {
 	struct request *staged, **staged_tail; /* the loop thread's */
 };
 
+/** From here on a client that goes away takes what runs with it; NULL: no longer. */
+void engine_set_script_of(struct engine *engine, const struct conn *conn);
+/** Is the client of what runs gone, or the daemon stopping? */
+bool engine_is_cancelled(struct engine *engine);
 /** Answer a call now. */
 void engine_answer(struct engine *engine, struct request *request);
 /** 0, or the refusal in request->error: the log would not take an entry. */
@@ -125,6 +132,18 @@ bool engine_is_repetition(struct engine *engine, struct request *request);
 int engine_remember_refusal(struct engine *engine, struct request *request);
 /** The same for a call that found nothing to destroy and may; the "result" object of its answer is open. */
 int engine_remember_nothing(struct engine *engine, struct request *request, const char *message);
+
+/* ---- engine_flight.c ---- */
+
+/** Entry @seq is an asynchronous bind of this VM. */
+void flight_note(struct engine *engine, const char *vm, uint64_t seq);
+/** Look at those in flight, if it is time: a VM that the driver gave up is recorded as lost. */
+void flights_look(struct engine *engine);
+/** How long the executor may sleep, or -1. */
+int flights_patience_ms(const struct engine *engine);
+/** The entry that says that the VM of this name is lost, or 0. */
+uint64_t flight_lost_seq(const struct engine *engine, const char *vm);
+void flights_free(struct engine *engine);
 
 /* ---- engine_replay.c ---- */
 

@@ -99,19 +99,17 @@ static int adopt_vm(void *data, const struct panbind_log_object *object, struct 
 	return registry_set(&engine->registry, OBJECT_VM, object->ref.name, object->ref.generation);
 }
 
-static int run_replay(struct replay *replay, struct panbind_log *log, uint64_t until, bool verify,
+/** What was asked for, and who listens. */
+static int run_replay(struct replay *replay, struct panbind_log *log, struct panbind_log_replay_options options,
 		      struct panbind_log_replay_result *result, struct panbind_error *reterr)
 {
-	struct panbind_log_replay_options options = {
-		.until_seq = until,
-		.verify = verify ? PANBIND_LOG_VERIFY_END : PANBIND_LOG_VERIFY_NONE,
-		.difference = on_difference,
-		.adopt_bo = adopt_bo,
-		.adopt_vm = adopt_vm,
-		.data = replay,
-	};
-	int r = panbind_log_replay(log, replay->engine->device, &options, result, reterr);
+	int r;
 
+	options.difference = on_difference;
+	options.adopt_bo = adopt_bo;
+	options.adopt_vm = adopt_vm;
+	options.data = replay;
+	r = panbind_log_replay(log, replay->engine->device, &options, result, reterr);
 	if (r < 0 && replay->error.code)
 		*reterr = replay->error;
 	return r;
@@ -151,10 +149,12 @@ static int note_lost_vms(struct engine *engine, struct panbind_error *reterr)
 
 int engine_restore(struct engine *engine)
 {
+	/* What had failed left nothing, and need not be tried, nor fail again, for the state to be right. */
+	const struct panbind_log_replay_options options = {.verify = PANBIND_LOG_VERIFY_END, .applied_only = true};
 	struct replay replay = {.engine = engine};
 	struct panbind_log_replay_result result = {0};
 	struct panbind_error error = {0};
-	int r = run_replay(&replay, engine->log, 0, true, &result, &error);
+	int r = run_replay(&replay, engine->log, options, &result, &error);
 
 	free_names(&replay);
 	if (r == 0)
@@ -231,6 +231,25 @@ static void write_result(struct request *request, const struct panbind_log_repla
 	jw_object_end(out);
 }
 
+/** A replay at the recorded times may take as long as they did: it ends when nobody waits for it any more. */
+static int on_progress(void *data, uint64_t seq, uint64_t until_seq, uint64_t ops)
+{
+	struct replay *replay = data;
+
+	return engine_is_cancelled(replay->engine) ? -ECANCELED : 0;
+}
+
+static struct panbind_log_replay_options options_of(const struct call *call)
+{
+	return (struct panbind_log_replay_options){
+		.until_seq = call->has_until ? call->until : 0,
+		.vm = {.name = call->vm, .generation = call->generation},
+		.speed = (double)call->speed,
+		.verify = (enum panbind_log_replay_verify)call->verify,
+		.progress = on_progress,
+	};
+}
+
 /** VMs are remembered by the replay; of BOs, the newest stand last. */
 static size_t count_bos(struct engine *engine)
 {
@@ -247,11 +266,12 @@ static int replay_log(struct engine *engine, struct request *request, struct pan
 	struct record record = {.engine = engine, .durability = PANBIND_LOG_DURABLE_SYNC};
 	struct panbind_error error = {0};
 	size_t bos_before = count_bos(engine);
-	uint64_t until = request->call.has_until ? request->call.until : 0;
 	int r;
 
 	replay->record = &record;
-	r = run_replay(replay, log, until, request->call.verify, &result, &error);
+	engine_set_script_of(engine, request->conn);
+	r = run_replay(replay, log, options_of(&request->call), &result, &error);
+	engine_set_script_of(engine, NULL);
 	if (r == 0 && engine->log) {
 		r = record_adopted(replay, bos_before);
 		error = record.error;

@@ -180,16 +180,6 @@ static int refuse_run(struct request *request, const struct running *running, co
 	return request->error.code;
 }
 
-/** From here on a client that goes away takes its script with it; NULL: no longer, whatever was asked for meanwhile. */
-static void set_script_of(struct engine *engine, const struct conn *conn)
-{
-	pthread_mutex_lock(&engine->cancel_lock);
-	engine->script_of = conn;
-	if (!conn && !atomic_load(&engine->stopping))
-		panbind_session_resume(engine->session);
-	pthread_mutex_unlock(&engine->cancel_lock);
-}
-
 static int run(struct engine *engine, struct request *request, const struct panbind_script *script,
 	       struct running *running)
 {
@@ -202,9 +192,9 @@ static int run(struct engine *engine, struct request *request, const struct panb
 	jw_array(&running->output, NULL);
 	jw_array(&running->errors, NULL);
 	engine->running = running;
-	set_script_of(engine, request->conn);
+	engine_set_script_of(engine, request->conn);
 	r = panbind_session_run(engine->session, script, flags, &result, &error);
-	set_script_of(engine, NULL);
+	engine_set_script_of(engine, NULL);
 	engine->running = NULL;
 	r = running_end(running, r, &error);
 	if (r < 0 && (!request->call.keep_going || error.stage == PANBIND_STAGE_JOURNAL))

@@ -142,6 +142,8 @@ static int record_done(struct engine *engine, struct running *running, const str
 		return r;
 	}
 	running->kept_last = record.seq;
+	if (changes->flags & PANBIND_CHANGES_ASYNC)
+		flight_note(engine, changes->changes[0].vm, record.seq);
 	units_settle(engine); /* they may hold VMs that this transaction destroys */
 	return 0;
 }

@@ -91,7 +91,7 @@ int engine_device_info(struct engine *engine, struct request *request)
 
 /* ---- VMs ---- */
 
-static int write_state(struct jw *out, struct panbind_vm *vm)
+static int write_state(struct engine *engine, struct jw *out, const char *name, struct panbind_vm *vm)
 {
 	enum panbind_vm_state state;
 	int r = panbind_vm_get_state(vm, &state);
@@ -101,6 +101,10 @@ static int write_state(struct jw *out, struct panbind_vm *vm)
 	jw_string(out, "state", panbind_vm_state_name(state));
 	if (state == PANBIND_VM_POISONED)
 		jw_string(out, "reason", panbind_vm_poison_reason(vm));
+	if (state == PANBIND_VM_UNUSABLE)
+		jw_string(out, "reason", "the driver gave the VM up after an asynchronous bind failed");
+	if (flight_lost_seq(engine, name))
+		jw_int(out, "lost", (int64_t)flight_lost_seq(engine, name));
 	return 0;
 }
 
@@ -110,7 +114,7 @@ static int write_vm(struct engine *engine, struct jw *out, const char *name, str
 	jw_int(out, "generation", (int64_t)registry_get(&engine->registry, OBJECT_VM, name));
 	jw_hex(out, "va_range", panbind_vm_va_range(vm));
 	jw_int(out, "mappings", (int64_t)panbind_vm_mapping_count(vm));
-	return write_state(out, vm);
+	return write_state(engine, out, name, vm);
 }
 
 static int refuse_state(struct request *request, int r)
@@ -209,7 +213,7 @@ int engine_vm_state(struct engine *engine, struct request *request)
 	if (!vm)
 		return request->error.code;
 	jw_object(&request->out, "result");
-	r = write_state(&request->out, vm);
+	r = write_state(engine, &request->out, request->call.name, vm);
 	jw_object_end(&request->out);
 	return r < 0 ? refuse_state(request, r) : 0;
 }

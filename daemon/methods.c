@@ -32,6 +32,13 @@ static const struct word durabilities[] = {
 	{0},
 };
 
+static const struct word verifies[] = {
+	{"none", PANBIND_LOG_VERIFY_NONE},
+	{"end", PANBIND_LOG_VERIFY_END},
+	{"each", PANBIND_LOG_VERIFY_EACH},
+	{0},
+};
+
 /* ---- Parameters that recur ---- */
 
 /* Rows, which the formatter takes for blocks. */
@@ -141,7 +148,13 @@ static const struct param p_replay_run[] = {
 	{"log", PARAM_TEXT, .required = true, AT(log), .min = 1, .max = 4095,
 	 .help = "Path of a log file that the daemon may read"},
 	UNTIL_PARAM("The last sequence number to repeat; the log's last by default"),
-	{"verify", PARAM_BOOL, AT(verify), .help = "Compare the mapping at the end with what the log implies"},
+	{"vm", PARAM_NAME, AT(vm), .help = "Only this VM and the BOs it maps; all by default"},
+	{"generation", PARAM_NUMBER, AT(generation), .max = INT64_MAX,
+	 .help = "Which VM of that name; the newest by default"},
+	{"verify", PARAM_WORD, AT(verify), .words = verifies,
+	 .help = "Compare the mapping with what the log implies: none (default), at the end, or after each entry"},
+	{"speed", PARAM_NUMBER, AT(speed), .max = 1000000,
+	 .help = "1: at the recorded times, 2: twice as fast; 0 (default): as fast as it goes"},
 	DEVICE_PARAM,
 };
 static const struct param p_subscribe[] = {
@@ -209,7 +222,8 @@ static const struct field r_vm[] = {
 	{"name", FIELD_TEXT, "As asked"},
 	{"generation", FIELD_INT, "Which VM of that name"},
 	{"state", FIELD_TEXT, "usable, unusable or poisoned"},
-	{"reason", FIELD_TEXT, "Why it is poisoned"},
+	{"reason", FIELD_TEXT, "Why it is not usable"},
+	{"lost", FIELD_INT, "Sequence number of the entry since which its mapping is not known"},
 	{"va_range", FIELD_HEX, "Bytes of VA"},
 	{"mappings", FIELD_INT, "How many there are"},
 	{"regions", FIELD_LIST, "Sparse regions: va, size"},
@@ -218,7 +232,8 @@ static const struct field r_vm[] = {
 };
 static const struct field r_state[] = {
 	{"state", FIELD_TEXT, "usable, unusable or poisoned"},
-	{"reason", FIELD_TEXT, "Why it is poisoned"},
+	{"reason", FIELD_TEXT, "Why it is not usable"},
+	{"lost", FIELD_INT, "Sequence number of the entry since which its mapping is not known"},
 };
 static const struct field r_device[] = {
 	{"name", FIELD_TEXT, "Name in this daemon"},

@@ -211,7 +211,7 @@ static int end_unnamed(struct writer *writer)
 	return r;
 }
 
-static int record_loss(struct record *record, const char *name, const char *comment)
+int record_loss(struct record *record, const char *name, const char *comment)
 {
 	struct panbind_log_entry entry;
 

@@ -29,6 +29,8 @@ int record_finish(struct record *record);
 int record_bo(struct record *record, const char *name, const struct panbind_bo *bo, const char *comment);
 int record_vm(struct record *record, const char *name, const char *comment);
 int record_map(struct record *record, const char *name, const char *comment);
+/** An entry that says that the mapping of a VM is not known any more. */
+int record_loss(struct record *record, const char *name, const char *comment);
 /** Log the whole state anew, after a divergence. */
 int record_state(struct engine *engine, struct panbind_error *reterr);
 

@@ -397,6 +397,7 @@ struct panbind_log_replay_options {
 	struct panbind_log_ref vm; /* only this VM and the BOs it maps; name NULL: all */
 	double speed;		   /* 0: as fast as it goes; 1: in recorded time; 2: twice as fast */
 	enum panbind_log_replay_verify verify;
+	int applied_only; /* leave out what had failed: for whoever wants the state, not the story */
 	/** About ten times a second and at the end. A value other than 0 stops: replay returns it. */
 	int (*progress)(void *data, uint64_t seq, uint64_t until_seq, uint64_t ops);
 	void (*difference)(void *data, const struct panbind_log_difference *difference);
@@ -418,9 +419,12 @@ struct panbind_log_replay_result {
 };
 
 /**
- * Repeat a log on a device: the state it begins with, then its entries in order. Asynchronous binds are repeated
- * synchronously in their recorded order. A recorded failure is repeated and expected to fail alike; should it succeed,
- * it is undone and reported. What BOs contain is not in the log.
+ * Repeat a log on a device: the state it begins with, then its entries in order. A recorded failure is repeated and
+ * expected to fail alike; should it succeed, it is undone and reported. What BOs contain is not in the log.
+ *
+ * An asynchronous bind is asynchronous again, with its waits and signals on syncobjs that the replay makes; a wait for
+ * what no earlier entry signals is signalled by the replay itself. A later synchronous bind of the VM waits until it is
+ * over, and so does the end. A VM that becomes unusable by one, though the log does not say so, is a RESULT difference.
  *
  * Returns 0 also with differences: see @ret_result. With verify NONE only RESULT and OBJECT differences are told.
  */

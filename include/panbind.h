@@ -269,6 +269,12 @@ enum panbind_vm_state {
 	PANBIND_VM_POISONED = 2, /* a rollback failed: panbind no longer knows its mapping */
 };
 
+/**
+ * Wait until the asynchronous binds of a VM are over; panbind_vm_get_state() then tells whether they went well.
+ * @timeout_ns: relative, INT64_MAX for ever, 0 to poll. -ETIME: some are in flight.
+ */
+int panbind_vm_wait(struct panbind_vm *vm, int64_t timeout_ns);
+
 /** Ask the driver, and remember what it says. */
 int panbind_vm_get_state(struct panbind_vm *vm, enum panbind_vm_state *ret_state);
 const char *panbind_vm_state_name(enum panbind_vm_state state);

@@ -87,6 +87,17 @@ int pb_vm_reap(struct panbind_vm *vm)
 	return finished ? panbind_vm_get_state(vm, &state) : 0;
 }
 
+int panbind_vm_wait(struct panbind_vm *vm, int64_t timeout_ns)
+{
+	const uint64_t last = vm->next_point;
+	int ret;
+
+	if (!vm->pending)
+		return 0;
+	ret = panbind_syncobj_wait(&vm->timeline, &last, 1, PANBIND_WAIT_ALL, timeout_ns, NULL);
+	return ret < 0 ? ret : pb_vm_reap(vm);
+}
+
 /** The range of @pending that meets [va, va + size), or NULL. */
 static const struct pb_region *find_overlap(const struct pb_pending *pending, uint64_t va, uint64_t size)
 {

@@ -99,6 +99,7 @@ struct pb_object {
 	bool mapped;		     /* a note of state.c */
 	bool broken;		     /* replay: it could not be made, or is not what it should be */
 	void *handle;		     /* replay: the struct panbind_vm or panbind_bo made of it */
+	uint64_t async_seq;	     /* replay: of a VM: its last asynchronous bind, 0: all are over */
 	char name[];
 };
 
@@ -155,7 +156,8 @@ struct pb_row {
 	size_t op_count; /* rows found; entry.op_count is what was recorded */
 };
 
-#define PB_SCAN_LEAN (1u << 0) /* only what a fold needs: no who, no strings, no syncs */
+#define PB_SCAN_LEAN  (1u << 0) /* only what a fold needs: no who, no strings, no syncs */
+#define PB_SCAN_SYNCS (1u << 1) /* with the syncs all the same */
 
 struct pb_scan;
 /** Walk the entries [from, until] as they are when the walk begins. One scan a connection at a time. */

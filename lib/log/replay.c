@@ -16,7 +16,7 @@
 #define PROGRESS_NS	 100000000
 #define PROGRESS_ENTRIES 64 /* between two looks at the clock */
 
-static int tell_progress(struct pb_replay *r, bool now)
+int pb_replay_progress(struct pb_replay *r, bool now)
 {
 	int64_t time_ns;
 
@@ -43,7 +43,7 @@ static int keep_pace(struct pb_replay *r, int64_t start_ns, int64_t recorded_ns)
 		const struct timespec nap = {nap_ns / 1000000000, nap_ns % 1000000000};
 
 		nanosleep(&nap, NULL);
-		err = tell_progress(r, false);
+		err = pb_replay_progress(r, false);
 	}
 	return err;
 }
@@ -93,7 +93,7 @@ static int walk(struct pb_replay *r, struct pb_scan *scan)
 		if (err == 0)
 			err = repeat(r, row);
 		if (err == 0 && r->result.entries++ % PROGRESS_ENTRIES == 0)
-			err = tell_progress(r, false);
+			err = pb_replay_progress(r, false);
 	}
 	return err;
 }
@@ -101,13 +101,15 @@ static int walk(struct pb_replay *r, struct pb_scan *scan)
 static int repeat_entries(struct pb_replay *r)
 {
 	struct pb_scan *scan;
-	int err = pb_scan_open(r->db, PB_SCAN_LEAN, &scan);
+	int err = pb_scan_open(r->db, PB_SCAN_LEAN | PB_SCAN_SYNCS, &scan);
 
 	if (err < 0)
 		return err;
 	err = walk(r, scan);
 	pb_scan_close(scan);
-	return err < 0 ? err : pb_replay_settle(r);
+	if (err == 0)
+		err = pb_replay_settle(r);
+	return err < 0 ? err : pb_replay_wait_all(r);
 }
 
 /* The VM of the name that is alive at the end, or else the last that was. */
@@ -182,7 +184,7 @@ static int replay(struct pb_replay *r, struct panbind_error *reterr)
 	if (err == 0 && r->options.verify != PANBIND_LOG_VERIFY_NONE)
 		pb_replay_compare_all(r);
 	if (err == 0)
-		err = tell_progress(r, true);
+		err = pb_replay_progress(r, true);
 	if (err == 0)
 		err = pb_replay_adopt(r);
 	if (err < 0)
@@ -206,6 +208,7 @@ int panbind_log_replay(struct panbind_log *log, struct panbind_device *device,
 	pb_fold_init(&r.fold, 0);
 	err = replay(&r, reterr);
 	pb_replay_destroy_all(&r);
+	pb_replay_free_syncobjs(&r);
 	panbind_batch_destroy(r.batch);
 	panbind_batch_destroy(r.single);
 	free(r.origins);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of the replay share. replay.c walks the log, replay_make.c makes and ends objects and rebuilds the
- * snapshot, replay_bind.c repeats entries, replay_compare.c compares and tells.
+ * snapshot, replay_bind.c repeats entries, replay_async.c asynchronous ones, replay_compare.c compares and tells.
  */
 #ifndef PB_LOG_REPLAY_H
 #define PB_LOG_REPLAY_H
@@ -29,10 +29,17 @@ struct pb_replay {
 	struct panbind_batch *batch, *single;
 	struct pb_batch_origin *origins; /* of each op of the batch */
 	size_t origin_room;
-	int64_t batch_vm;    /* of the batch, while it holds something */
-	uint64_t failed_seq; /* the entry that failed last: the rest of it is left out */
+	int64_t batch_vm;		     /* of the batch, while it holds something */
+	uint64_t failed_seq;		     /* the entry that failed last: the rest of it is left out */
+	struct pb_replay_syncobj **syncobjs; /* by name, in order of their first use */
+	size_t syncobj_count, syncobj_room;
 	int64_t next_progress_ns;
 };
+
+/* ---- replay.c ---- */
+
+/** Tell the caller how far it is, about ten times a second. What it returns ends the replay when it is not 0. */
+int pb_replay_progress(struct pb_replay *replay, bool now);
 
 /* ---- replay_make.c: 0, or a negative errno that ends the replay ---- */
 
@@ -56,6 +63,18 @@ int pb_replay_add_op(struct pb_replay *replay, uint64_t seq, const struct pb_row
 		     struct panbind_error *reterr);
 /** Bind what waits in the batch, tell what fails. */
 int pb_replay_settle(struct pb_replay *replay);
+/** Tell when the end of an entry is not the recorded one. */
+void pb_replay_compare_failure(struct pb_replay *replay, const struct panbind_log_entry *entry,
+			       const struct panbind_error *got);
+
+/* ---- replay_async.c ---- */
+
+/** Repeat an asynchronous bind, applied or failed, from @first_op on. */
+int pb_replay_async(struct pb_replay *replay, const struct pb_row *row, uint32_t first_op);
+/** Wait until the asynchronous binds of a VM, or of all, are over; tell of a VM that did not survive them. */
+int pb_replay_wait(struct pb_replay *replay, int64_t vm);
+int pb_replay_wait_all(struct pb_replay *replay);
+void pb_replay_free_syncobjs(struct pb_replay *replay);
 
 /** Memory that ran out here ends the replay; memory that ran out in the driver is an end like another. */
 static inline bool pb_ran_out_here(int err, const struct panbind_error *error)

@@ -157,6 +157,11 @@ int pb_replay_settle(struct pb_replay *r)
 
 	if (panbind_batch_count(r->batch) == 0)
 		return 0;
+	err = pb_replay_wait(r, r->batch_vm);
+	if (err < 0 || pb_objects_by_id(&r->objects, r->batch_vm)->broken) {
+		panbind_batch_clear(r->batch);
+		return err;
+	}
 	vm = pb_objects_by_id(&r->objects, r->batch_vm)->handle;
 	err = panbind_vm_bind(vm, r->batch, 0, &error);
 	if (err < 0 && !pb_ran_out_here(err, &error))
@@ -179,6 +184,10 @@ static int apply_op(struct pb_replay *r, const struct pb_row *row, const struct 
 	bool alone = pb_is_sparse_op(op->type);
 	int err = alone || op->vm != r->batch_vm ? pb_replay_settle(r) : 0;
 
+	if (err == 0 && alone)
+		err = pb_replay_wait(r, op->vm);
+	if (alone && pb_objects_by_id(&r->objects, op->vm)->broken)
+		r->failed_seq = row->entry.seq;
 	if (err < 0 || r->failed_seq == row->entry.seq)
 		return err;
 	r->result.ops++;
@@ -281,7 +290,8 @@ static bool can_run(struct pb_replay *r, const struct pb_row *row, size_t count)
 	return true;
 }
 
-static void compare_failure(struct pb_replay *r, const struct panbind_log_entry *entry, const struct panbind_error *got)
+void pb_replay_compare_failure(struct pb_replay *r, const struct panbind_log_entry *entry,
+			       const struct panbind_error *got)
 {
 	const struct panbind_error recorded = {.code = entry->result, .stage = entry->stage, .op = entry->failing_op};
 
@@ -305,7 +315,7 @@ static int fail_in_txn(struct pb_replay *r, const struct pb_row *row)
 		pb_objects_by_id(&r->objects, r->batch_vm)->broken = true;
 	if (pb_ran_out_here(err, &a.error))
 		return err;
-	compare_failure(r, &row->entry, &a.error);
+	pb_replay_compare_failure(r, &row->entry, &a.error);
 	return 0;
 }
 
@@ -323,35 +333,48 @@ static int fail_alone(struct pb_replay *r, const struct pb_row *row)
 	error.op = row->entry.failing_op; /* the call has no ops to count */
 	r->batch_vm = op->vm;
 	r->result.ops++;
-	compare_failure(r, &row->entry, &error);
+	pb_replay_compare_failure(r, &row->entry, &error);
 	return 0;
 }
 
+/* What depended on the moment cannot be expected again: a stop, a bind in flight; what a script found wrong outside its
+ * ops cannot be tried at all. */
 static bool can_fail(const struct pb_row *row)
 {
-	if (row->op_count == 0 || row->entry.flags & PANBIND_LOG_ASYNC)
+	const struct panbind_log_entry *entry = &row->entry;
+
+	if (row->op_count == 0 || entry->failing_op == PANBIND_NO_OP || entry->result == -ECANCELED ||
+	    (entry->result == -EBUSY && entry->stage == PANBIND_STAGE_VALIDATE))
 		return false;
 	for (size_t i = 0; i < row->op_count; i++)
-		if (pb_is_sparse_op(row->ops[i].type) && row->op_count > 1)
+		if (pb_is_sparse_op(row->ops[i].type) && (row->op_count > 1 || entry->flags & PANBIND_LOG_ASYNC))
 			return false;
-	return row->entry.stage == PANBIND_STAGE_NONE || row->entry.stage == PANBIND_STAGE_VALIDATE ||
-	       row->entry.stage == PANBIND_STAGE_SUBMIT;
+	return entry->stage == PANBIND_STAGE_NONE || entry->stage == PANBIND_STAGE_VALIDATE ||
+	       entry->stage == PANBIND_STAGE_SUBMIT;
+}
+
+static int repeat_failure(struct pb_replay *r, const struct pb_row *row)
+{
+	int err = pb_replay_settle(r);
+
+	for (size_t i = 0; i < row->op_count && err == 0; i++)
+		err = pb_replay_wait(r, row->ops[i].vm);
+	if (err < 0 || !can_run(r, row, row->op_count))
+		return err;
+	return pb_is_sparse_op(row->ops[0].type) ? fail_alone(r, row) : fail_in_txn(r, row);
 }
 
 int pb_replay_bind(struct pb_replay *r, const struct pb_row *row, uint32_t first_op)
 {
 	bool rolled_back = row->entry.outcome == PANBIND_OUTCOME_ROLLED_BACK;
 	size_t count = rolled_back ? row->op_count : pb_row_applied(row);
-	int err;
 
-	if (pb_entry_unclear(&row->entry) || (rolled_back && !can_fail(row)) || !can_run(r, row, count)) {
+	if (pb_entry_unclear(&row->entry) || (rolled_back && (r->options.applied_only || !can_fail(row))) ||
+	    !can_run(r, row, count)) {
 		r->result.skipped++;
 		return 0;
 	}
-	if (!rolled_back)
-		return repeat_applied(r, row, first_op);
-	err = pb_replay_settle(r);
-	if (err < 0)
-		return err;
-	return pb_is_sparse_op(row->ops[0].type) ? fail_alone(r, row) : fail_in_txn(r, row);
+	if (row->entry.flags & PANBIND_LOG_ASYNC)
+		return pb_replay_async(r, row, first_op);
+	return rolled_back ? repeat_failure(r, row) : repeat_applied(r, row, first_op);
 }

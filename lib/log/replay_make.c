@@ -81,6 +81,7 @@ static void end_object(struct pb_object *object)
 {
 	void *handle = pb_take_ptr(object->handle);
 
+	object->async_seq = 0;
 	if (object->kind == PB_OBJECT_VM)
 		panbind_vm_destroy(handle);
 	else
@@ -128,7 +129,7 @@ static int make(struct pb_replay *r, const struct pb_row *row, struct pb_object 
 {
 	if (r->only && object->id != r->only)
 		return 0; /* a BO: when it is needed */
-	if (row->entry.result && object->size == 0) {
+	if (row->entry.result && (object->size == 0 || r->options.applied_only)) {
 		r->result.skipped++;
 		return 0;
 	}
@@ -146,6 +147,7 @@ int pb_replay_object(struct pb_replay *r, const struct pb_row *row)
 		return err;
 	if (row->entry.kind == PANBIND_LOG_START) {
 		end_all(r);
+		pb_replay_free_syncobjs(r);
 		return 0;
 	}
 	if (!object) {

@@ -12,7 +12,7 @@
 struct pb_scan {
 	sqlite3 *db;
 	sqlite3_stmt *entries, *ops;
-	bool lean;
+	bool lean, syncs;
 	bool op_waiting; /* the op statement stands on a row that is not used yet */
 	bool running;
 	struct pb_row row;
@@ -62,6 +62,7 @@ int pb_scan_open(sqlite3 *db, uint32_t flags, struct pb_scan **ret_scan)
 		return -ENOMEM;
 	scan->db = db;
 	scan->lean = lean;
+	scan->syncs = !lean || flags & PB_SCAN_SYNCS;
 	err = pb_log_get_int(db, "PRAGMA user_version", 0, &version);
 	if (err == 0)
 		err = pb_log_prepare(db,
@@ -213,7 +214,7 @@ static int add_op(struct pb_scan *scan)
 		scan->room = room;
 	}
 	op = &scan->found[scan->row.op_count++];
-	pb_scan_op_columns(scan->ops, scan->lean, op);
+	pb_scan_op_columns(scan->ops, !scan->syncs, op);
 	return op->syncs ? keep_syncs(scan, op) : 0;
 }
 
