@@ -153,20 +153,26 @@ static int swap_pages(struct malisim *sim, char *text)
 	return sim_swap_pages(sim, n, one, two);
 }
 
+static int no_command(struct malisim *sim, char *text)
+{
+	return -EINVAL;
+}
+
 static int nothing_show(struct seq_file *m, void *v)
 {
 	return 0;
 }
 
-/* All files but the trace are a text to read and commands, a line each, to write. */
+/* All files but the trace are a text to read and commands, a line each, to write. No command: sim_provoke(). */
 static const struct sim_file {
 	const char *name;
 	int (*show)(struct seq_file *m, void *v);
 	int (*command)(struct malisim *sim, char *text);
 } files[] = {
 	{"stats", stats_show, stats_command},	  {"busy", busy_show, busy_set},
-	{"probe", probe_show, sim_probe_command}, {"state", state_show, NULL},
+	{"probe", probe_show, sim_probe_command}, {"state", state_show, no_command},
 	{"reg", nothing_show, reg_write},	  {"swap", nothing_show, swap_pages},
+	{"provoke", nothing_show, NULL}, /* a line each for sim_provoke() */
 };
 
 static struct malisim *the_sim;
@@ -184,7 +190,7 @@ static ssize_t file_write(struct file *file, const char __user *from, size_t siz
 	char *buf, *rest, *line;
 	int err = 0;
 
-	if (!what->command || size > PAGE_SIZE)
+	if (size > PAGE_SIZE)
 		return -EINVAL;
 	buf = memdup_user_nul(from, size);
 	if (IS_ERR(buf))
@@ -194,6 +200,10 @@ static ssize_t file_write(struct file *file, const char __user *from, size_t siz
 		line = strim(line);
 		if (!*line)
 			continue;
+		if (!what->command) {
+			err = sim_provoke(line);
+			continue;
+		}
 		spin_lock_irq(&the_sim->lock);
 		err = what->command(the_sim, line);
 		spin_unlock_irq(&the_sim->lock);

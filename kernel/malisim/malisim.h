@@ -219,6 +219,9 @@ void sim_probe_flushed(struct malisim *sim, u32 n, u64 start, u64 last);
 void sim_probe_check(struct malisim *sim);
 int sim_probe_command(struct malisim *sim, char *text);
 
+/* provoke.c */
+int sim_provoke(const char *what);
+
 /* debugfs.c */
 void sim_debugfs_init(struct malisim *sim);
 
