@@ -212,6 +212,8 @@ int panbind_log_replay(struct panbind_log *log, struct panbind_device *device,
 	panbind_batch_destroy(r.batch);
 	panbind_batch_destroy(r.single);
 	free(r.origins);
+	free(r.other_origins);
+	free(r.places);
 	pb_fold_free(&r.fold);
 	pb_objects_free(&r.objects);
 	sqlite3_close(r.db);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of the replay share. replay.c walks the log, replay_make.c makes and ends objects and rebuilds the
- * snapshot, replay_bind.c repeats entries, replay_async.c asynchronous ones, replay_compare.c compares and tells.
+ * snapshot, replay_bind.c repeats entries, replay_order.c says in which order, replay_async.c repeats asynchronous
+ * ones, replay_compare.c compares and tells.
  */
 #ifndef PB_LOG_REPLAY_H
 #define PB_LOG_REPLAY_H
@@ -29,6 +30,9 @@ struct pb_replay {
 	struct panbind_batch *batch, *single;
 	struct pb_batch_origin *origins; /* of each op of the batch */
 	size_t origin_room;
+	struct pb_batch_place *places; /* replay_order.c's, and the origins that the next order will have */
+	struct pb_batch_origin *other_origins;
+	size_t place_room;
 	int64_t batch_vm;		     /* of the batch, while it holds something */
 	uint64_t failed_seq;		     /* the entry that failed last: the rest of it is left out */
 	struct pb_replay_syncobj **syncobjs; /* by name, in order of their first use */
@@ -63,18 +67,11 @@ int pb_replay_add_op(struct pb_replay *replay, uint64_t seq, const struct pb_row
 		     struct panbind_error *reterr);
 /** Bind what waits in the batch, tell what fails. */
 int pb_replay_settle(struct pb_replay *replay);
+/** Add a copy of @op to another batch. */
+int pb_replay_copy_op(struct panbind_batch *batch, const struct panbind_op *op, struct panbind_error *reterr);
 /** Tell when the end of an entry is not the recorded one. */
 void pb_replay_compare_failure(struct pb_replay *replay, const struct panbind_log_entry *entry,
 			       const struct panbind_error *got);
-
-/* ---- replay_async.c ---- */
-
-/** Repeat an asynchronous bind, applied or failed, from @first_op on. */
-int pb_replay_async(struct pb_replay *replay, const struct pb_row *row, uint32_t first_op);
-/** Wait until the asynchronous binds of a VM, or of all, are over; tell of a VM that did not survive them. */
-int pb_replay_wait(struct pb_replay *replay, int64_t vm);
-int pb_replay_wait_all(struct pb_replay *replay);
-void pb_replay_free_syncobjs(struct pb_replay *replay);
 
 /** Memory that ran out here ends the replay; memory that ran out in the driver is an end like another. */
 static inline bool pb_ran_out_here(int err, const struct panbind_error *error)
@@ -86,6 +83,22 @@ static inline bool pb_is_sparse_op(uint8_t type)
 {
 	return type >= PANBIND_LOG_SPARSE_RESERVE;
 }
+
+/* ---- replay_async.c ---- */
+
+/** Repeat an asynchronous bind, applied or failed, from @first_op on. */
+int pb_replay_async(struct pb_replay *replay, const struct pb_row *row, uint32_t first_op);
+/** Wait until the asynchronous binds of a VM, or of all, are over; tell of a VM that did not survive them. */
+int pb_replay_wait(struct pb_replay *replay, int64_t vm);
+int pb_replay_wait_all(struct pb_replay *replay);
+void pb_replay_free_syncobjs(struct pb_replay *replay);
+
+/* ---- replay_order.c: change the batch and the origins together. 0 or -ENOMEM. ---- */
+
+/** Along the address space, as far as that comes to the same. */
+int pb_replay_order_by_va(struct pb_replay *replay);
+/** Keep the ops from @first on, but for those of entry @without_seq (0: all), in the order of the log. */
+int pb_replay_order_by_entry(struct pb_replay *replay, size_t first, uint64_t without_seq);
 
 /* ---- replay_compare.c ---- */
 

@@ -15,14 +15,15 @@
 
 #include "replay.h"
 
-#define MOST_WAITING 256 /* ops in the batch */
+#define MOST_WAITING 32768 /* ops in the batch: the more, the nearer they are to each other in order of VA */
+#define FIRST_ROOM   256
 
 static int note_origin(struct pb_replay *r, uint64_t seq, uint32_t index)
 {
 	size_t count = panbind_batch_count(r->batch);
 
 	if (count == r->origin_room) {
-		size_t room = count ? count * 2 : MOST_WAITING;
+		size_t room = count ? count * 2 : FIRST_ROOM;
 		struct pb_batch_origin *origins = realloc(r->origins, room * sizeof(*origins));
 
 		if (!origins)
@@ -82,7 +83,8 @@ static const struct panbind_error recorded_success = {.op = PANBIND_NO_OP};
 static void tell_failure(struct pb_replay *r, uint64_t seq, int err, struct panbind_error *got)
 {
 	got->code = err;
-	r->failed_seq = seq;
+	if (seq > r->failed_seq) /* they need not be told in order, and only of the newest more ops may come */
+		r->failed_seq = seq;
 	pb_replay_tell_result(r, seq, r->batch_vm, &recorded_success, got);
 }
 
@@ -92,26 +94,29 @@ static void op_of_entry(const struct pb_replay *r, size_t first, size_t count, s
 		error->op = r->origins[first + error->op].index;
 }
 
-/* Bind ops [first, first + count) of the batch, which are of one entry. */
-static int settle_entry(struct pb_replay *r, struct panbind_vm *vm, size_t first, size_t count)
+int pb_replay_copy_op(struct panbind_batch *batch, const struct panbind_op *op, struct panbind_error *reterr)
 {
 	static const uint8_t types[] = {[PANBIND_OP_MAP] = PANBIND_LOG_MAP,
 					[PANBIND_OP_UNMAP] = PANBIND_LOG_UNMAP,
 					[PANBIND_OP_MAP_SPARSE] = PANBIND_LOG_MAP_SPARSE};
+	const struct pb_row_op row = {.type = types[op->type],
+				      .flags = op->flags,
+				      .va = op->va,
+				      .size = op->size,
+				      .bo_offset = op->bo_offset};
+
+	return add_to(batch, &row, op->bo, reterr);
+}
+
+/* Bind ops [first, first + count) of the batch, which are of one entry. */
+static int settle_entry(struct pb_replay *r, struct panbind_vm *vm, size_t first, size_t count)
+{
 	struct panbind_error error = {.op = PANBIND_NO_OP};
 	int err = 0;
 
 	panbind_batch_clear(r->single);
-	for (size_t i = first; i < first + count && err == 0; i++) {
-		const struct panbind_op *op = panbind_batch_op(r->batch, i);
-		const struct pb_row_op row = {.type = types[op->type],
-					      .flags = op->flags,
-					      .va = op->va,
-					      .size = op->size,
-					      .bo_offset = op->bo_offset};
-
-		err = add_to(r->single, &row, op->bo, &error);
-	}
+	for (size_t i = first; i < first + count && err == 0; i++)
+		err = pb_replay_copy_op(r->single, panbind_batch_op(r->batch, i), &error);
 	if (err == 0)
 		err = panbind_vm_bind(vm, r->single, 0, &error);
 	if (pb_ran_out_here(err, &error))
@@ -132,19 +137,22 @@ static size_t end_of_entry(const struct pb_replay *r, size_t first)
 	return end;
 }
 
-/* The batch failed: the entry of the op that did so is told, the ones behind it are bound one by one. An op that was
- * refused before anything was submitted leaves all of them to do. */
+/* The batch failed: the entry of the op that did so is told and left, the ops behind it are bound entry by entry, in
+ * the order of the log again. An op that was refused before anything was submitted leaves all of them to do. */
 static int settle_one_by_one(struct pb_replay *r, struct panbind_vm *vm, int err, struct panbind_error *error)
 {
 	size_t count = panbind_batch_count(r->batch), at = 0;
+	uint64_t failed = 0;
 
 	if (error->stage == PANBIND_STAGE_SUBMIT && error->op < count) {
 		at = error->op;
+		failed = r->origins[at].seq;
 		op_of_entry(r, 0, count, error);
-		tell_failure(r, r->origins[at].seq, err, error);
-		at = end_of_entry(r, at);
+		tell_failure(r, failed, err, error);
 	}
-	for (err = 0; at < count && err == 0; at = end_of_entry(r, at))
+	err = pb_replay_order_by_entry(r, failed ? at + 1 : 0, failed);
+	count = panbind_batch_count(r->batch);
+	for (at = 0; at < count && err == 0; at = end_of_entry(r, at))
 		err = settle_entry(r, vm, at, end_of_entry(r, at) - at);
 	return err;
 }
@@ -163,7 +171,9 @@ int pb_replay_settle(struct pb_replay *r)
 		return err;
 	}
 	vm = pb_objects_by_id(&r->objects, r->batch_vm)->handle;
-	err = panbind_vm_bind(vm, r->batch, 0, &error);
+	err = pb_replay_order_by_va(r);
+	if (err == 0)
+		err = panbind_vm_bind(vm, r->batch, 0, &error);
 	if (err < 0 && !pb_ran_out_here(err, &error))
 		err = settle_one_by_one(r, vm, err, &error);
 	panbind_batch_clear(r->batch);

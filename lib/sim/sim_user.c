@@ -72,7 +72,9 @@ static pid_t own_pid(void)
 	if (pid)
 		return pid;
 	pthread_once(&watch_forks, forget_pid_at_fork);
-	return known_pid = getpid();
+	pid = getpid();
+	known_pid = pid;
+	return pid;
 }
 
 /* A piece may come out short, at the last page that could be reached; the next round then says EFAULT. */

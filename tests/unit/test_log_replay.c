@@ -363,6 +363,71 @@ static void a_failure_among_entries_bound_together_is_told_of_its_own(void **sta
 	}
 }
 
+/* As fill_with_small_binds(), here and there: what is bound together goes along the address space. */
+static void fill_with_scattered_binds(struct panbind_log *log)
+{
+	struct panbind_log_op ops[3];
+
+	log_vm(log, "tex", 1);
+	log_bo(log, "pool", 1, 64);
+	for (uint64_t i = 0; i < 40; i++) {
+		for (uint64_t j = 0; j < 3; j++)
+			ops[j] = log_op_map("tex", (i * 3 + j) * 47 % 120 * 2, 1, "pool", i);
+		log_ops(log, ops, 1 + i % 3);
+	}
+}
+
+static void a_failure_among_scattered_entries_is_told_of_its_own(void **state)
+{
+	struct log_fixture *f = *state;
+	struct panbind_log_replay_options options = {.verify = PANBIND_LOG_VERIFY_END, .difference = listen};
+	struct panbind_log_replay_result result;
+
+	fill_with_scattered_binds(f->log);
+	for (uint32_t failing = 0; failing < 78; failing++) {
+		struct told told = {0};
+		struct panbind_device *device;
+		uint64_t seq;
+		char spec[60];
+
+		snprintf(spec, sizeof(spec), "sim:fault=VM_BIND#1:op=%u:ENOMEM", failing);
+		device = open_device(spec);
+		options.data = &told;
+		assert_int_equal(panbind_log_replay(f->log, device, &options, &result, NULL), 0);
+		seq = told.difference[0].seq;
+		/* the end, and a hole for each op that is not there */
+		assert_in_range(result.differences, 2, 1 + (seq - 3) % 3 + 1);
+		assert_told_of_entry_only(&told, seq, -ENOMEM, told.difference[0].got.op);
+		assert_in_range(told.difference[0].got.op, 0, (seq - 3) % 3);
+		panbind_device_unref(device);
+	}
+}
+
+/* Chains of overlaps among ops that are far from each other: what comes later lies above. */
+static void overlaps_keep_their_order_among_entries_bound_together(void **state)
+{
+	struct log_fixture *f = *state;
+	struct panbind_log_replay_options options = {.verify = PANBIND_LOG_VERIFY_END, .difference = listen};
+	struct panbind_log_replay_result result;
+	struct panbind_device *device = open_device("sim:");
+	struct told told = {0};
+
+	log_vm(f->log, "tex", 1);
+	log_bo(f->log, "pool", 1, 600);
+	for (uint64_t i = 0; i < 500; i++) {
+		uint64_t va = i * 163 % 251, pages = 1 + i * 7 % 9;
+		struct panbind_log_op op =
+			i % 4 == 3 ? log_op_unmap("tex", va, pages) : log_op_map("tex", va, pages, "pool", i);
+
+		log_ops(f->log, &op, 1);
+	}
+	options.data = &told;
+	assert_int_equal(panbind_log_replay(f->log, device, &options, &result, NULL), 0);
+	assert_int_equal(result.differences, 0);
+	assert_int_equal(result.ops, 500);
+	panbind_device_unref(device);
+}
+
 /* Refused before anything is submitted: the others are bound all the same. */
 static void a_refusal_among_entries_bound_together_stops_only_itself(void **state)
 {
@@ -529,6 +594,8 @@ int main(void)
 		LOG_TEST(a_failure_that_succeeds_is_told_and_undone),
 		LOG_TEST(a_success_that_fails_is_told_with_what_is_missing),
 		LOG_TEST(a_failure_among_entries_bound_together_is_told_of_its_own),
+		LOG_TEST(a_failure_among_scattered_entries_is_told_of_its_own),
+		LOG_TEST(overlaps_keep_their_order_among_entries_bound_together),
 		LOG_TEST(a_refusal_among_entries_bound_together_stops_only_itself),
 		LOG_TEST(an_object_that_cannot_be_made_is_told_once),
 		LOG_TEST(a_lost_vm_is_left_alone),
