@@ -19,6 +19,7 @@ stock() {
 
 stock "a SIGNAL on no syncobj kills the kernel" "a_signal*" 121 'fault at addr 0x0'
 stock "an array of 4G ops is a warning" "too_large*" 120 'WARNING.*kvmalloc'
+stock "so is a wait for a later signal" "a_wait_for*" 120 'WARNING.*panthor_submit_ctx_add'
 stock "an op of size 0 leaves something" "an_op_of_size_0*" '1|120'
 stock "an op goes on without its lock" "a_lock_that_fails*" '1|120'
 stock "so does an asynchronous one" "an_asynchronous*" '1|120'

@@ -55,6 +55,23 @@ static void too_large_an_array_is_an_error_without_a_warning(void **state)
 	raw_expect("VM_BIND", raw_bind(scene->raw, scene->vm, PB_VM_BIND_ASYNC, &op, UINT32_MAX, NULL), -ENOMEM);
 }
 
+/* One batch: the first op waits for what the second signals. */
+static void a_wait_for_a_later_signal_is_an_error_without_a_warning(void **state)
+{
+	struct scene *scene = *state;
+	uint32_t point = raw_syncobj(scene->raw, 0);
+	struct pb_uapi_sync_op wait = {.handle = point}, signal = {.flags = PB_SYNC_SIGNAL, .handle = point};
+	struct pb_uapi_vm_bind_op ops[] = {map_of(scene, scene->b, SCENE_VA, SCENE_SIZE),
+					   map_of(scene, scene->b, 2 * SCENE_VA, SCENE_SIZE)};
+
+	ops[0].syncs = RAW_ARRAY(&wait, 1);
+	ops[1].syncs = RAW_ARRAY(&signal, 1);
+	raw_expect("VM_BIND", raw_bind(scene->raw, scene->vm, PB_VM_BIND_ASYNC, ops, 2, NULL), -EINVAL);
+
+	raw_expect("VM_GET_STATE", raw_vm_state(scene->raw, scene->vm), 0);
+	assert_int_equal(scene_load(scene, SCENE_VA), STAMP_A);
+}
+
 /* The GPU hears nothing of it, and the VA tree gets no empty mapping, which at VA 0 would look as if it had no end. */
 static void an_op_of_size_0_does_nothing(void **state)
 {
@@ -160,6 +177,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		scene_test(a_signal_on_no_syncobj_is_an_error),
 		scene_test(too_large_an_array_is_an_error_without_a_warning),
+		scene_test(a_wait_for_a_later_signal_is_an_error_without_a_warning),
 		scene_test(an_op_of_size_0_does_nothing),
 		scene_test(a_lock_that_fails_changes_nothing),
 		scene_test(an_asynchronous_one_makes_the_vm_unusable),
