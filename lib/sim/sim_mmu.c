@@ -85,15 +85,20 @@ void sim_mmu_unlock(struct sim_vm *vm)
 	sim_mmu_event(vm, PB_AS_UNLOCK, sim_lock_start(locked), sim_lock_size(locked), 0);
 }
 
-void sim_mmu_flush_piece(struct sim_vm *vm, uint64_t start, uint64_t size)
+void sim_mmu_flush_unlock(struct sim_vm *vm, uint64_t start, uint64_t size)
 {
 	if (!has_slot(vm))
 		return;
-	sim_mmu_lock(vm, start, size);
 	sim_mmu_event(vm, PB_AS_FLUSH, start, size, 1);
 	atomic_store(&vm->locked, 0);
 	count(&vm->flushes);
 	sim_mmu_event(vm, PB_AS_FLUSH, start, size, 0);
+}
+
+void sim_mmu_flush_piece(struct sim_vm *vm, uint64_t start, uint64_t size)
+{
+	sim_mmu_lock(vm, start, size);
+	sim_mmu_flush_unlock(vm, start, size);
 }
 
 /* The probe runs without a lock, so that it may block one VM's binds while other VMs go on. */

@@ -54,7 +54,9 @@ void sim_mmu_drain_all(struct sim_vm *vm);
 void sim_mmu_lock(struct sim_vm *vm, uint64_t start, uint64_t size);
 void sim_mmu_flush(struct sim_vm *vm, uint64_t start, uint64_t size);
 void sim_mmu_unlock(struct sim_vm *vm);
-/** As 6.12: LOCK the piece, FLUSH_PT, which unlocks. */
+/** FLUSH_PT or FLUSH_MEM: as flush, and the end of the lock. */
+void sim_mmu_flush_unlock(struct sim_vm *vm, uint64_t start, uint64_t size);
+/** As 6.12: LOCK the piece, FLUSH_PT. */
 void sim_mmu_flush_piece(struct sim_vm *vm, uint64_t start, uint64_t size);
 
 /** Tell the probe, if there is one. */

@@ -6,8 +6,10 @@
  * one LOCK and one UNLOCK. Before, each step edits its piece of the page table first and then locks and flushes just
  * that piece, so that a remap has a moment in which the GPU finds nothing.
  *
- * They also differ in how a 2 MiB block is cut. The old driver replaces it by a table of pages in one store. The new
- * one takes the whole block out and maps what remains, under a lock that is widened to the block.
+ * With atomic updates the lock is widened to the 2 MiB blocks that the op cuts. How they are cut, and how the lock
+ * ends, depends on the driver's age: up to 1.6, which has atomic updates by a patch (kernel/patches), a block is
+ * replaced by a table of pages in one store, and FLUSH_MEM unlocks; from 1.7 on the whole block is taken out, what
+ * remains of it is mapped again, and UNLOCK follows the flush.
  *
  * All that an op can need is reserved before it begins: it fails there, or as a fault plan wants, or not at all.
  */
@@ -17,12 +19,14 @@
 
 #include "sim_mmu.h"
 
-/* From this minor on, a driver that fails in the middle of an op gives the VM up. */
+/* From this minor on, a driver has atomic updates of its own, and gives the VM up when it fails in the middle of an op.
+ */
 #define MINOR_STRICT 7
 
 struct exec {
 	struct sim_vm *vm;
 	bool atomic;
+	bool whole_blocks; /* a block is never cut, but taken out and mapped again in part */
 	/* What goes at the end, when no access can be on its way to it: detached VMAs, and a BO that was replaced. */
 	struct sim_vma *returned;
 	struct sim_bo *replaced;
@@ -97,9 +101,9 @@ static void clear_piece(struct exec *exec, const struct sim_vma *vma, uint64_t s
 	const struct sim_pt *pt = &exec->vm->pt;
 	uint64_t from = start, to = end;
 
-	if (exec->atomic && vma->start < start && sim_pt_in_block(pt, start))
+	if (exec->whole_blocks && vma->start < start && sim_pt_in_block(pt, start))
 		from = align_down(start);
-	if (exec->atomic && vma->start + vma->size > end && sim_pt_in_block(pt, end))
+	if (exec->whole_blocks && vma->start + vma->size > end && sim_pt_in_block(pt, end))
 		to = align_up(end);
 	edit_unmap(exec, from, to - from);
 	edit_restore(exec, vma, from, start);
@@ -206,6 +210,15 @@ static int reserve(struct sim_vm *vm, const struct sim_op *op)
 	return ret ? ret : sim_pt_reserve(&vm->pt, op->va, map ? op->size : 0, blocks);
 }
 
+static struct exec begin(struct sim_vm *vm)
+{
+	const struct sim_options *options = &vm->device->options;
+
+	return (struct exec){.vm = vm,
+			     .atomic = options->atomic,
+			     .whole_blocks = options->atomic && options->minor >= MINOR_STRICT};
+}
+
 /* The LOCK covers the op, and the blocks that it cuts. */
 static void lock_op(struct sim_vm *vm, const struct sim_op *op)
 {
@@ -218,9 +231,19 @@ static void lock_op(struct sim_vm *vm, const struct sim_op *op)
 	sim_mmu_lock(vm, start, end - start);
 }
 
+static void unlock_op(struct sim_vm *vm, const struct sim_op *op)
+{
+	if (vm->device->options.minor < MINOR_STRICT) {
+		sim_mmu_flush_unlock(vm, op->va, op->size);
+		return;
+	}
+	sim_mmu_flush(vm, op->va, op->size);
+	sim_mmu_unlock(vm);
+}
+
 static int exec_locked(struct sim_vm *vm, const struct sim_op *op)
 {
-	struct exec exec = {.vm = vm, .atomic = vm->device->options.atomic};
+	struct exec exec = begin(vm);
 	int ret;
 
 	if (op->type == PB_OP_MAP && atomic_load(&vm->unusable))
@@ -235,10 +258,8 @@ static int exec_locked(struct sim_vm *vm, const struct sim_op *op)
 	if (exec.atomic)
 		lock_op(vm, op);
 	run(&exec, op);
-	if (exec.atomic) {
-		sim_mmu_flush(vm, op->va, op->size);
-		sim_mmu_unlock(vm);
-	}
+	if (exec.atomic)
+		unlock_op(vm, op);
 	release(&exec, op->va, op->size);
 	if (op->error && vm->device->options.minor >= MINOR_STRICT)
 		atomic_store(&vm->unusable, true);
@@ -259,7 +280,7 @@ int sim_op_exec(struct sim_vm *vm, const struct sim_op *op, bool async)
 
 void sim_op_unmap_all(struct sim_vm *vm)
 {
-	struct exec exec = {.vm = vm, .atomic = vm->device->options.atomic};
+	struct exec exec = begin(vm);
 
 	unmap_range(&exec, 0, vm->va_range);
 	release(&exec, 0, vm->va_range);

@@ -249,6 +249,40 @@ static void the_rest_of_a_cut_block_is_never_missing(void **state)
 	rig_close(rig.file);
 }
 
+static void a_patched_old_driver_flushes_and_unlocks_in_one_command(void **state)
+{
+	struct rig rig;
+	struct panbind_gpu_stats stats;
+
+	open_rig(&rig, "atomic=on,minor=3");
+	set_resident(&rig);
+	quietly(&rig, rig_map(BASE, K(64), rig.old, 0, 0));
+	assert_log(&rig, rig_map(BASE, K(64), rig.new, 0, 0),
+		   "LOCK(h LOCK)s UNMAP(s UNMAP)s MAP(s MAP)s FLUSH(s FLUSH)n");
+	assert_int_equal(rig.file->backend->gpu->stats(rig.file, rig.vm, &stats), 0);
+	assert_int_equal(stats.locks, 2);
+	assert_int_equal(stats.flushes, 2);
+	assert_int_equal(stats.unlocks, 0);
+	rig_close(rig.file);
+}
+
+static void a_patched_old_driver_cuts_a_block_where_it_is(void **state)
+{
+	struct rig rig;
+
+	open_rig(&rig, "atomic=on,minor=3");
+	rig.regions = true;
+	set_resident(&rig);
+	quietly(&rig, rig_map(BASE, M(4), rig.old, 0, 0));
+	/* Locked is the whole block, edited is the op's part of it. */
+	assert_log(&rig, rig_map(BASE + M(1), M(2), rig.new, 0, 0),
+		   "LOCK 10000000+400000; UNMAP 10100000+200000; MAP 10100000+200000; FLUSH 10100000+200000;");
+	assert_string_equal(rig_pages(rig.file, rig.vm, 0, UINT64_C(1) << 47),
+			    "0x10000000+0x100000 bo 1+0x0; 0x10100000+0x200000 bo 2+0x0; "
+			    "0x10300000+0x100000 bo 1+0x300000");
+	rig_close(rig.file);
+}
+
 static void a_sparse_map_is_one_op(void **state)
 {
 	struct rig rig;
@@ -300,6 +334,8 @@ int main(void)
 		cmocka_unit_test(before_atomic_updates_each_piece_is_flushed_for_itself),
 		cmocka_unit_test(cutting_a_block_locks_all_of_it),
 		cmocka_unit_test(the_rest_of_a_cut_block_is_never_missing),
+		cmocka_unit_test(a_patched_old_driver_flushes_and_unlocks_in_one_command),
+		cmocka_unit_test(a_patched_old_driver_cuts_a_block_where_it_is),
 		cmocka_unit_test(a_sparse_map_is_one_op),
 		cmocka_unit_test(commands_are_counted),
 	};

@@ -1,0 +1,2 @@
+#include "subject.h"
+const struct subject_kind subject_box;
