@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "play.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "panbind.h"
@@ -134,6 +135,7 @@ static bool saw(const struct remap_case *remap, const struct record *record, enu
 
 void print_rows(FILE *out, const struct remap_case *remap, const struct record *record)
 {
+	fprintf(out, "%s\twhat\t%c%s.\n", remap->name, toupper(remap->what[0]), remap->what + 1);
 	fprintf(out, "%s\tsummary\t%zu LOCK, %s\n", remap->name, count_commands(record, "LOCK"),
 		saw(remap, record, LOOK_HOLE) ? "**hole**" : "no hole");
 	fprintf(out, "%s\tcommands\t", remap->name);
