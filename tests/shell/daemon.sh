@@ -3,7 +3,7 @@
 # For tests of panbind(1) against panbindd: cli.sh, and a daemon on a simulated device. Source this instead of cli.sh.
 
 # shellcheck source=tests/shell/cli.sh
-. "$(dirname "$0")/cli.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/cli.sh"
 # shellcheck disable=SC2034 # for the tests
 PANBINDD=$BUILD/daemon/panbindd
 export PANBIND_SOCKET=$TMP/socket
