@@ -181,6 +181,8 @@ enum sim_via { SIM_VIA_TLB, SIM_VIA_WALK }; /* a core that was there before; one
 
 struct sim_translation {
 	u64 *at;    /* SIM_OK: the memory */
+	u64 pa;	    /* SIM_OK: where that is */
+	u32 shift;  /* SIM_OK: log2 of the size of its page or block */
 	u32 status; /* SIM_FAULT: for FAULTSTATUS, with the kind of access */
 	bool stale; /* the TLB said so, and the page tables say otherwise */
 };
@@ -208,7 +210,7 @@ void sim_tell_event(u32 *ack, const u32 *req, u32 bit);
 extern const char *const sim_command_names[AS_COMMANDS];
 extern const char *const sim_verdict_names[SIM_VERDICTS];
 void sim_trace(struct malisim *sim, enum sim_event_kind kind, u32 as, u32 detail, u64 a, u64 b, u64 c);
-void sim_trace_load(struct malisim *sim, u32 as, u32 verdict, u32 flags, u64 va, u64 value);
+void sim_trace_load(struct malisim *sim, u32 as, u32 verdict, u32 flags, u64 va, u64 value, u64 pa);
 void sim_trace_text(struct malisim *sim, enum sim_event_kind kind, u32 as, const char *format, ...) __printf(4, 5);
 extern const struct file_operations sim_trace_fops;
 u64 sim_region_size(u64 start, u64 last);

@@ -192,7 +192,9 @@ enum sim_result sim_translate(struct malisim *sim, u32 n, u64 va, u32 access, en
 		ret->status = fault | access;
 		return SIM_FAULT;
 	}
-	ret->at = phys_to_virt(target(&leaf, va));
+	ret->pa = target(&leaf, va);
+	ret->at = phys_to_virt(ret->pa);
+	ret->shift = leaf.shift;
 	return SIM_OK;
 }
 

@@ -46,7 +46,7 @@ static void load(struct malisim *sim, u32 as, const struct sim_probe *probe, enu
 		verdict = strict && tr.stale ? SIM_STALE : judge(probe, false, value);
 	}
 	sim_count(sim, SIM_C_LOADS + verdict);
-	sim_trace_load(sim, as, verdict, when << 1 | (via == SIM_VIA_WALK), probe->va, value);
+	sim_trace_load(sim, as, verdict, tr.shift << 3 | when << 1 | (via == SIM_VIA_WALK), probe->va, value, tr.pa);
 }
 
 static void load_both(struct malisim *sim, u32 as, const struct sim_probe *probe, u32 when, bool strict)

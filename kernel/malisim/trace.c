@@ -44,8 +44,9 @@ void sim_trace(struct malisim *sim, enum sim_event_kind kind, u32 as, u32 detail
 	event->c = c;
 }
 
-/* @flags: bit 0 via walk, bits 2:1 when (before, after an event, check) */
-void sim_trace_load(struct malisim *sim, u32 as, u32 verdict, u32 flags, u64 va, u64 value)
+/* @flags: bit 0 via walk, bits 2:1 when (before, after an event, check), above: log2 of the page's size, 0 without a
+ * page */
+void sim_trace_load(struct malisim *sim, u32 as, u32 verdict, u32 flags, u64 va, u64 value, u64 pa)
 {
 	struct sim_event *event = next_event(sim, SIM_EV_LOAD, as);
 
@@ -55,6 +56,7 @@ void sim_trace_load(struct malisim *sim, u32 as, u32 verdict, u32 flags, u64 va,
 	event->flags = flags;
 	event->a = va;
 	event->b = value;
+	event->c = pa;
 }
 
 void sim_trace_text(struct malisim *sim, enum sim_event_kind kind, u32 as, const char *format, ...)
@@ -91,6 +93,8 @@ static void show(struct seq_file *m, const struct sim_event *event)
 		seq_printf(m, "LOAD as=%u va=0x%llx verdict=%s value=0x%llx via=%s when=%s", event->as, event->a,
 			   sim_verdict_names[event->detail], event->b, event->flags & 1 ? "walk" : "tlb",
 			   when[event->flags >> 1 & 3]);
+		if (event->flags >> 3)
+			seq_printf(m, " pa=0x%llx page=%lluK", event->c, BIT_ULL(event->flags >> 3) >> 10);
 		break;
 	case SIM_EV_FAULT:
 		seq_printf(m, "FAULT as=%u va=0x%llx status=0x%llx", event->as, event->a, event->b);
