@@ -19,7 +19,7 @@ each_box() {
 			{ sub(/\r$/, "") }
 			match($0, /^(not )?ok [0-9]+ - /) {
 				head = /^not/ ? "not ok " : "ok "
-				print head ++n + from " - " driver ": " substr($0, RLENGTH + 1)
+				print head (++n + from) " - " driver ": " substr($0, RLENGTH + 1)
 				next
 			}
 			{ print }' "$out/tap"

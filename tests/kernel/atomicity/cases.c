@@ -410,8 +410,7 @@ uint64_t remap_new(const struct remap_case *remap, uint64_t va)
 	return apply(remap->ops, va, remap_old(remap, va));
 }
 
-/* Is there a block of 2 MiB around @va when op @index begins? Block borders are never cut twice in one case. */
-static bool in_block(const struct remap_case *remap, uint64_t va)
+bool remap_in_block(const struct remap_case *remap, uint64_t va)
 {
 	uint64_t block = va & ~(M(2) - 1);
 	const struct remap_op *there = NULL;
@@ -430,9 +429,9 @@ void remap_lock_region(const struct remap_case *remap, size_t op, bool widens, u
 {
 	uint64_t start = remap->ops[op].va, end = start + remap->ops[op].size, size = K(32);
 
-	if (widens && start & (M(2) - 1) && in_block(remap, start))
+	if (widens && start & (M(2) - 1) && remap_in_block(remap, start))
 		start &= ~(M(2) - 1);
-	if (widens && end & (M(2) - 1) && in_block(remap, end))
+	if (widens && end & (M(2) - 1) && remap_in_block(remap, end))
 		end = (end + M(2) - 1) & ~(M(2) - 1);
 	while ((start & ~(size - 1)) + size < end)
 		size *= 2;

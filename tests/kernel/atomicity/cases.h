@@ -58,6 +58,9 @@ uint64_t remap_stamp(enum remap_mem mem, uint64_t offset);
 uint64_t remap_old(const struct remap_case *remap, uint64_t va);
 uint64_t remap_new(const struct remap_case *remap, uint64_t va);
 
+/** Is @va in a block of 2 MiB before the VM_BIND? */
+bool remap_in_block(const struct remap_case *remap, uint64_t va);
+
 /**
  * The region that one op must lock on a driver with atomic updates: the smallest aligned power of two, of at least
  * 32 KiB, that holds the op, and the 2 MiB blocks that it cuts where @widens says that the driver takes those out.

@@ -59,3 +59,13 @@ document_tables() {
 			}
 		}' "$1" "$2"
 }
+
+# document_update DOCUMENT STOCK ATOMIC: write the generated part anew; what a person wrote above it stays.
+document_update() {
+	local new
+	new=$(mktemp)
+	sed '/^## Summary/,$d' "$1" >"$new"
+	document_tables "$2" "$3" >>"$new"
+	cat "$new" >"$1"
+	rm "$new"
+}

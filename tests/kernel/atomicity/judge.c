@@ -125,6 +125,8 @@ bool judge(const struct subject *subject, const struct remap_case *remap, const 
 {
 	const struct reason reason = {ret_reason, room};
 
+	if (*record->trouble)
+		return wrong(&reason, "%s", record->trouble);
 	if (remap->idle && record->command_count)
 		return wrong(&reason, "an AS command for a VM without an AS");
 	if (!judge_looks(remap, record, &reason))

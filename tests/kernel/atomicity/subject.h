@@ -38,7 +38,8 @@ struct record {
 	struct as_command commands[RECORD_COMMANDS];
 	size_t command_count;
 	char looks[REMAP_WATCHES][RECORD_LOOKS]; /* enum look in order, a text */
-	bool hole_between[REMAP_WATCHES];	 /* a hole was seen at another moment: a finer probe's finding */
+	bool hole_between[REMAP_WATCHES];	 /* a hole was seen where the sequence does not show it */
+	char trouble[256];			 /* what no driver should cause, as the trace has it */
 };
 
 struct memory {
