@@ -263,7 +263,7 @@ static size_t count_bos(struct engine *engine)
 static int replay_log(struct engine *engine, struct request *request, struct panbind_log *log, struct replay *replay)
 {
 	struct panbind_log_replay_result result = {0};
-	struct record record = {.engine = engine, .durability = PANBIND_LOG_DURABLE_SYNC};
+	struct record record = {.engine = engine, .durability = PANBIND_LOG_DURABLE_SYNC, .whole = true};
 	struct panbind_error error = {0};
 	size_t bos_before = count_bos(engine);
 	int r;

@@ -123,7 +123,9 @@ static enum panbind_log_durability durability_of(const struct request *request)
 static int record_done(struct engine *engine, struct running *running, const struct panbind_changes *changes,
 		       struct panbind_error *reterr)
 {
-	struct record record = {.engine = engine, .durability = durability_of(running->request)};
+	struct record record = {.engine = engine,
+				.durability = durability_of(running->request),
+				.whole = changes->count > 1};
 	ssize_t n;
 	int r;
 

@@ -288,6 +288,8 @@ static const struct field r_journal[] = {
 	{"queued", FIELD_INT, "Entries that are not yet written"},
 	{"compacting", FIELD_BOOL, "Folding has work left"},
 	{"refusing", FIELD_TEXT, "Why nothing can be recorded now: an errno's name, or null"},
+	{"why", FIELD_TEXT, "The same in words; after a failed sync, what was found wrong"},
+	{"cures", FIELD_INT, "How often it has gone on after that"},
 };
 static const struct field r_compact[] = {{"snapshot", FIELD_INT, "Entries up to this one are in the snapshot"}};
 static const struct field r_replay[] = {

@@ -2,9 +2,9 @@
 /*
  * Entries in numbers.
  *
- * A transaction of a script may be several entries (BOs made, ops, VMs destroyed), and a log that fails among them has
- * some and not others, while the script is undone whole. The log then no longer tells what the device maps. The engine
- * remembers that, and before it records anything else it logs the state anew: a start, all objects, all mappings.
+ * A transaction of a script may be several entries (BOs made, ops, VMs destroyed); they are joined, so that the log has
+ * all of them or none. Where the log no longer tells what the device maps, since an undo failed, the engine remembers
+ * that, and before it records anything else it logs the state anew: a start, all objects, all mappings, as one.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -32,6 +32,10 @@ int record_append(struct record *record, const struct panbind_log_entry *entry)
 
 	if (record->error.code)
 		return record->error.code;
+	if (record->whole && !record->joined) {
+		panbind_log_join(record->engine->log);
+		record->joined = true;
+	}
 	r = panbind_log_append(record->engine->log, entry, record->durability, on_done, record, &record->seq,
 			       &record->error);
 	if (r == 0)
@@ -46,6 +50,8 @@ int record_finish(struct record *record)
 	const struct timespec moment = {.tv_nsec = 20000};
 	int r = record->error.code;
 
+	if (record->joined)
+		panbind_log_join_end(record->engine->log, r == 0);
 	if (record->appended > 0)
 		r = panbind_log_flush(record->engine->log);
 	while (atomic_load(&record->answered) < record->appended)
@@ -260,7 +266,7 @@ static void record_all(struct record *record)
 
 int record_state(struct engine *engine, struct panbind_error *reterr)
 {
-	struct record record = {.engine = engine, .durability = PANBIND_LOG_DURABLE_SYNC};
+	struct record record = {.engine = engine, .durability = PANBIND_LOG_DURABLE_SYNC, .whole = true};
 	int r;
 
 	say(SAY_WARNING, "%s: the log does not match the device after a failure: logging its state anew", engine->name);

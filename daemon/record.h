@@ -11,7 +11,8 @@
 struct record {
 	struct engine *engine;
 	enum panbind_log_durability durability;
-	uint64_t seq; /* of the last one */
+	bool whole, joined; /* whole: all of them or none; nothing else may be recorded meanwhile */
+	uint64_t seq;	    /* of the last one */
 	size_t appended;
 	atomic_size_t answered, recorded;
 	struct panbind_error error; /* of the first that failed */

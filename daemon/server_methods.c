@@ -155,6 +155,9 @@ int server_journal_status(struct server *server, struct request *request)
 	jw_int(out, "queued", (int64_t)status.queued);
 	jw_bool(out, "compacting", status.compacting);
 	jw_string(out, "refusing", status.failed ? panbind_errno_name(status.failed) : NULL);
+	if (status.failed)
+		jw_string(out, "why", status.why);
+	jw_int(out, "cures", (int64_t)status.cures);
 	jw_object_end(out);
 	return 0;
 }

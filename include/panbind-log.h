@@ -157,6 +157,8 @@ struct panbind_log_status {
 	uint64_t queued; /* appended, not yet committed */
 	uint64_t groups; /* commits since it was opened */
 	int failed;	 /* 0, or why appends are refused */
+	char why[128];	 /* the same in words */
+	uint64_t cures;	 /* how often it has gone on after that */
 	int compacting;	 /* whether compaction has work left */
 	uint32_t schema; /* version of the file */
 	char path[256];	 /* tail of it when it is longer */
@@ -169,7 +171,7 @@ int panbind_log_get_status(struct panbind_log *log, struct panbind_log_status *r
  * Told once for each append that was taken, on the log's own thread or on one that is within panbind_log_append_here()
  * or panbind_log_append_wait(); of an append of durability NONE before it is written. @result: 0, or the negative errno
  * for which nothing of the entry was recorded. After a failed sync (-EIO) the entry may be found in the file all the
- * same if the machine stops before the log is opened again.
+ * same if the machine stops while the log refuses.
  * May append; must not wait for the log.
  */
 typedef void panbind_log_done_fn(void *data, uint64_t seq, int result);
@@ -182,8 +184,9 @@ typedef void panbind_log_done_fn(void *data, uint64_t seq, int result);
  * Errors, nothing queued and @done not called: -EINVAL senseless entry; -ENOENT an op that was applied names a VM or
  * BO that does not exist; -EEXIST an object that exists, or a txn_id that is recorded already; -E2BIG; -EROFS opened
  * read-only; -ENOMEM; or the errno of an earlier failure: a failing write fails its whole group and all that is queued
- * behind it, and the log refuses appends from there on, until space is there again (it looks four times a second after
- * -ENOSPC, -EDQUOT and -EFBIG) or, after any other failure, until it is opened anew.
+ * behind it, and the log refuses appends from there on, until a write works again, which it tries four times a second.
+ * After any failure but a lack of space it then writes, syncs and verifies all again that the disk may have lost, and
+ * stays refused with -EBADMSG, until it is opened anew, when something acknowledged is gone.
  */
 int panbind_log_append(struct panbind_log *log, const struct panbind_log_entry *entry,
 		       enum panbind_log_durability durability, panbind_log_done_fn *done, void *data, uint64_t *ret_seq,
@@ -196,6 +199,16 @@ int panbind_log_append(struct panbind_log *log, const struct panbind_log_entry *
 int panbind_log_append_here(struct panbind_log *log, const struct panbind_log_entry *entry,
 			    enum panbind_log_durability durability, panbind_log_done_fn *done, void *data,
 			    uint64_t *ret_seq, struct panbind_error *reterr);
+/**
+ * What this thread appends from here on is one whole: all of it is recorded, or none, also when the machine stops in
+ * the middle. Until the end nothing of it is written, and appends of other threads wait.
+ */
+void panbind_log_join(struct panbind_log *log);
+/**
+ * The end of it. @keep: commit it; else it is as if it had never been appended (done functions: -ECANCELED).
+ * 0, or the errno for which the log has refused and answered it already.
+ */
+int panbind_log_join_end(struct panbind_log *log, int keep);
 /** Append and wait for the answer. */
 int panbind_log_append_wait(struct panbind_log *log, const struct panbind_log_entry *entry,
 			    enum panbind_log_durability durability, uint64_t *ret_seq, struct panbind_error *reterr);

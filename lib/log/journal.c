@@ -12,6 +12,8 @@
  * write fails, the group and all that is queued behind it is answered with the errno, none of it is in the log, and
  * appends are refused: later entries may build on lost ones, so that nothing may be recorded past a hole.
  *
+ * Entries that belong together are joined: they gather beside the queue, and the writer takes them as one.
+ *
  * The lock is a file of its own, since closing any descriptor of the log itself would drop SQLite's POSIX locks on it.
  */
 #include <errno.h>
@@ -137,6 +139,7 @@ static struct panbind_log *allocate(const char *path, uint32_t flags, const stru
 	log->size_cap = options ? options->size_cap : 0;
 	log->txn_keep = options && options->txn_keep ? options->txn_keep : DEFAULT_TXN_KEEP;
 	log->tail = &log->head;
+	log->joined_tail = &log->joined;
 	log->jobs_tail = &log->jobs;
 	log->next_seq = 1;
 	pb_objects_init(&log->objects);
@@ -174,7 +177,7 @@ void panbind_log_close(struct panbind_log *log)
 	pb_checkpointer_stop(log);
 	sqlite3_finalize(log->lookup);
 	sqlite3_close(log->lookup_db);
-	sqlite3_close(log->db);
+	pb_trust_close(log, log->db);
 	if (log->lock_fd >= 0)
 		close(log->lock_fd);
 	pb_objects_free(&log->objects);
@@ -190,6 +193,13 @@ void panbind_log_close(struct panbind_log *log)
 /* A queue that grows without end would only hide that the disk does not keep up. Who commits never waits. */
 static int wait_for_room(struct panbind_log *log)
 {
+	bool joins = log->joining && pthread_equal(pthread_self(), log->joiner);
+
+	/* What is joined is one whole, and nothing comes between its parts. */
+	while (log->joining && !joins)
+		pthread_cond_wait(&log->changed, &log->lock);
+	if (joins)
+		return log->join_failed ? log->join_failed : log->failed;
 	while (log->queued_bytes > MAX_QUEUED_BYTES && !log->failed &&
 	       !(log->committing && pthread_equal(pthread_self(), log->committer)))
 		pthread_cond_wait(&log->changed, &log->lock);
@@ -198,9 +208,11 @@ static int wait_for_room(struct panbind_log *log)
 
 static void enqueue(struct panbind_log *log, struct pb_item *item)
 {
+	struct pb_item ***tail = log->joining ? &log->joined_tail : &log->tail;
+
 	item->next = NULL;
-	*log->tail = item;
-	log->tail = &item->next;
+	**tail = item;
+	*tail = &item->next;
 	log->next_seq++;
 	log->queued++;
 	log->queued_bytes += item->bytes;
@@ -278,6 +290,81 @@ int panbind_log_append_here(struct panbind_log *log, const struct panbind_log_en
 			    uint64_t *ret_seq, struct panbind_error *reterr)
 {
 	return append(log, entry, durability, true, done, data, ret_seq, reterr);
+}
+
+/* ---- Joining ---- */
+
+void panbind_log_join(struct panbind_log *log)
+{
+	pthread_mutex_lock(&log->lock);
+	while (log->joining)
+		pthread_cond_wait(&log->changed, &log->lock);
+	log->joining = true;
+	log->joiner = pthread_self();
+	log->join_failed = 0;
+	log->join_first_seq = log->next_seq;
+	pthread_mutex_unlock(&log->lock);
+}
+
+/* Give them to the writer as one. */
+static void queue_joined(struct panbind_log *log)
+{
+	for (struct pb_item *item = log->joined; item; item = item->next)
+		item->joins_next = item->next != NULL;
+	*log->tail = log->joined;
+	log->tail = log->joined_tail;
+}
+
+/* As if they had never been appended. Their ids are the newest in their buckets. */
+static void take_back_joined(struct panbind_log *log)
+{
+	for (struct pb_item *item = log->joined; item; item = item->next) {
+		struct pb_item **place = item->entry.txn_id ? pb_pending_bucket(log, item->entry.txn_id) : NULL;
+
+		while (place && *place != item)
+			place = &(*place)->same_bucket;
+		if (place)
+			*place = item->same_bucket;
+		log->queued--;
+		log->queued_bytes -= item->bytes;
+	}
+	log->next_seq = log->join_first_seq;
+	pb_item_forget_after(log, log->join_first_seq - 1);
+}
+
+static void cancel_items(struct pb_item *item)
+{
+	while (item) {
+		struct pb_item *next = item->next;
+
+		if (item->done)
+			item->done(item->data, item->entry.seq, -ECANCELED);
+		pb_item_free(item);
+		item = next;
+	}
+}
+
+int panbind_log_join_end(struct panbind_log *log, int keep)
+{
+	struct pb_item *dropped = NULL;
+	int err;
+
+	pthread_mutex_lock(&log->lock);
+	err = log->join_failed;
+	if (log->joined && keep) {
+		queue_joined(log);
+	} else if (log->joined) {
+		take_back_joined(log);
+		dropped = log->joined;
+	}
+	log->joined = NULL;
+	log->joined_tail = &log->joined;
+	log->joining = false;
+	pthread_cond_broadcast(&log->changed);
+	pthread_cond_signal(&log->wake);
+	pthread_mutex_unlock(&log->lock);
+	cancel_items(dropped);
+	return err;
 }
 
 /** Somebody who waits for one answer. */
@@ -436,6 +523,8 @@ int panbind_log_get_status(struct panbind_log *log, struct panbind_log_status *r
 	status.queued = log->queued;
 	status.groups = log->groups;
 	status.failed = log->failed;
+	status.cures = log->cures;
+	snprintf(status.why, sizeof(status.why), "%s", log->failed ? log->why : "");
 	status.compacting = log->compacting;
 	pthread_mutex_unlock(&log->lock);
 	*ret_status = status;

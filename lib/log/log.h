@@ -292,6 +292,7 @@ int pb_state_bounds(sqlite3 *db, uint64_t *ret_oldest, uint64_t *ret_last);
 struct pb_item {
 	struct pb_item *next;
 	struct pb_item *same_bucket; /* in log->pending, when it has a txn_id */
+	bool joins_next;	     /* committed together with the next one */
 	panbind_log_done_fn *done;
 	void *data;
 	int64_t object;
@@ -365,15 +366,21 @@ struct panbind_log {
 	pthread_cond_t wake;	/* the writer: work, or its turn */
 	pthread_cond_t changed; /* everybody else: progress */
 	struct pb_item *head, **tail;
-	size_t queued; /* also those in the group that is being committed */
+	struct pb_item *joined, **joined_tail; /* appended by `joiner` since panbind_log_join() */
+	bool joining;
+	pthread_t joiner;
+	int join_failed;	 /* why what was joined is gone already */
+	uint64_t join_first_seq; /* of what is joined */
+	size_t queued;		 /* also those in the group that is being committed */
 	size_t queued_bytes;
 	struct pb_item *pending[PB_PENDING_BUCKETS]; /* queued items by txn_id */
 	struct pb_compact_job *jobs, **jobs_tail;
 	struct pb_objects objects; /* as they are after everything that is queued */
 	uint64_t next_seq, committed_seq;
 	struct pb_snapshot_place place;
-	uint64_t groups, bytes;
+	uint64_t groups, bytes, cures;
 	int failed;
+	char why[128]; /* in words */
 	bool stop, compacting;
 	bool committing; /* somebody has the turn: the writer, or a thread that appends */
 	pthread_t committer;
@@ -389,7 +396,8 @@ struct panbind_log {
 	sqlite3 *db;
 	struct pb_writer_sql sql;
 	bool full_sync;
-	int wal_frames; /* in the write-ahead file after the last commit */
+	bool distrusted; /* a write or sync has failed: what is in the write-ahead file may not be on the disk */
+	int wal_frames;	 /* in the write-ahead file after the last commit */
 	struct pb_checkpointer checkpointer;
 	struct pb_compactor compactor;
 };
@@ -432,6 +440,14 @@ int pb_checkpointer_start(struct panbind_log *log, struct panbind_error *reterr)
 void pb_checkpointer_stop(struct panbind_log *log);
 /** After a commit, on the writer's thread. */
 void pb_wal_after_commit(struct panbind_log *log);
+
+/**
+ * After a failed write or sync, when writing works again: see to it that all that was committed is on the disk. 0;
+ * -EBADMSG: it is not; or why that cannot be done now. @ret_why: in words. On the thread that has the turn.
+ */
+int pb_trust_restore(struct panbind_log *log, char *ret_why, size_t size);
+/** Close a connection that writes, leaving alone a write-ahead file that is not trusted. */
+void pb_trust_close(const struct panbind_log *log, sqlite3 *db);
 
 int pb_compactor_open(struct panbind_log *log);
 void pb_compactor_close(struct panbind_log *log);

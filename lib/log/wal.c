@@ -112,7 +112,7 @@ void pb_checkpointer_stop(struct panbind_log *log)
 		pthread_mutex_unlock(&c->lock);
 		pthread_join(c->thread, NULL);
 	}
-	sqlite3_close(c->db);
+	pb_trust_close(log, c->db);
 	*c = (struct pb_checkpointer){0};
 }
 

@@ -10,9 +10,9 @@
  * A group is synced when one of its entries asks for it; SQLite syncs the write-ahead file, and with it everything
  * written before. Nobody is called back with the log's lock held.
  *
- * On failure all that is queued fails with the group, see journal.c. After an error that more space can cure the thread
- * probes four times a second with a small write of its own; after any other one the log stays closed: a sync that
- * failed leaves nobody knowing what is on the disk, and only recovery at the next opening tells.
+ * On failure all that is queued fails with the group, see journal.c. The thread then probes four times a second with a
+ * small write of its own. When that works again after a lack of space, the log goes on; after any other error it does
+ * so only when what was acknowledged is known to be on the disk, see trust.c. A damaged log stays closed.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -31,6 +31,7 @@ struct group {
 	uint64_t last_seq;
 	size_t count, bytes;
 	bool sync;
+	const char *why; /* it could not be committed: SQLite's words, constant */
 };
 
 /* ---- Groups ---- */
@@ -38,9 +39,11 @@ struct group {
 static void take_group(struct panbind_log *log, struct group *group)
 {
 	struct pb_item **end = &log->head;
+	bool joined = false;
 
 	*group = (struct group){.first = log->head};
-	while (*end && group->count < MAX_GROUP_ITEMS && group->bytes < MAX_GROUP_BYTES) {
+	while (*end && (joined || (group->count < MAX_GROUP_ITEMS && group->bytes < MAX_GROUP_BYTES))) {
+		joined = (*end)->joins_next;
 		group->count++;
 		group->bytes += (*end)->bytes;
 		group->last_seq = (*end)->entry.seq;
@@ -106,7 +109,7 @@ static int set_sync(struct panbind_log *log, bool full)
 	return err;
 }
 
-static int commit_group(struct panbind_log *log, const struct group *group)
+static int commit_group(struct panbind_log *log, struct group *group)
 {
 	int err = set_sync(log, group->sync);
 
@@ -116,6 +119,10 @@ static int commit_group(struct panbind_log *log, const struct group *group)
 		err = pb_writer_insert(&log->sql, item);
 	if (err == 0)
 		err = pb_log_run(log->sql.commit);
+	if (err < 0)
+		group->why = sqlite3_errstr(sqlite3_extended_errcode(log->db));
+	if (err < 0 && (sqlite3_errcode(log->db) & 0xff) == SQLITE_IOERR)
+		log->distrusted = true;
 	if (err < 0 && !sqlite3_get_autocommit(log->db))
 		pb_log_run(log->sql.rollback);
 	return err;
@@ -166,14 +173,18 @@ static void group_has_failed(struct panbind_log *log, struct group *group, int e
 	struct pb_item *rest;
 
 	pthread_mutex_lock(&log->lock);
+	*log->tail = log->joined; /* what is being joined is newer than all that is queued */
 	rest = log->head;
 	forget_pending(log, group->first);
 	forget_pending(log, rest);
-	log->head = NULL;
+	log->head = log->joined = NULL;
 	log->tail = &log->head;
+	log->joined_tail = &log->joined;
 	log->queued = log->queued_bytes = 0;
 	log->next_seq = log->committed_seq + 1;
 	log->failed = err;
+	log->join_failed = log->joining ? err : 0;
+	snprintf(log->why, sizeof(log->why), "%s", group->why);
 	pb_item_forget_after(log, log->committed_seq);
 	pthread_cond_broadcast(&log->changed);
 	pthread_mutex_unlock(&log->lock);
@@ -198,19 +209,27 @@ static void run_group(struct panbind_log *log, struct group *group)
 
 /* ---- The thread ---- */
 
-static bool space_can_cure(int err)
+/* What is damaged, or makes no sense, does not get better by waiting. */
+static bool can_be_cured(int err)
 {
-	return err == -ENOSPC || err == -EDQUOT || err == -EFBIG || err == -EBUSY;
+	return err < 0 && err != -EBADMSG && err != -EUCLEAN && err != -EINVAL;
 }
 
 static void probe(struct panbind_log *log)
 {
 	int err = set_sync(log, true);
+	char why[sizeof(log->why)];
 
+	snprintf(why, sizeof(why), "%s", log->why);
 	if (err == 0)
 		err = pb_log_run(log->sql.probe);
+	if (err == 0 && log->distrusted)
+		err = pb_trust_restore(log, why, sizeof(why));
+	log->distrusted &= err < 0;
 	pthread_mutex_lock(&log->lock);
 	log->failed = err;
+	log->cures += err == 0;
+	snprintf(log->why, sizeof(log->why), "%s", err < 0 ? why : "");
 	pthread_mutex_unlock(&log->lock);
 }
 
@@ -237,7 +256,7 @@ static bool wait_for_work(struct panbind_log *log)
 		}
 		if (log->stop)
 			return false; /* compaction can go on another time */
-		if (space_can_cure(log->failed)) {
+		if (can_be_cured(log->failed)) {
 			wait_for_probe(log);
 			return true; /* as long as appends are refused, nobody else takes a turn */
 		}
@@ -267,7 +286,7 @@ static void *write_groups(void *data)
 		pthread_mutex_unlock(&log->lock);
 		if (group.first)
 			run_group(log, &group);
-		else if (space_can_cure(failed))
+		else if (can_be_cured(failed))
 			probe(log);
 		if (compact)
 			pb_compact_step(log);
