@@ -2,6 +2,7 @@
 /* `panbind plan`: what a script would do, op by op after merging, and which of it is one atomic unit for the GPU. */
 #include <stdlib.h>
 
+#include "picture.h"
 #include "plan.h"
 #include "remote.h"
 #include "runner.h"
@@ -11,13 +12,16 @@ struct arguments {
 	const char *file;
 	struct plan_view view;
 	struct plan_json plan;
+	const char *svg;
+	struct picture picture;
 };
 
-enum { OPTION_UNDO = 0x100, OPTION_STALLS };
+enum { OPTION_UNDO = 0x100, OPTION_STALLS, OPTION_SVG };
 
 static const struct argp_option options[] = {
 	{"define", 'D', "NAME=VALUE", 0, "$NAME in the script; may be repeated"},
 	{"stalls", OPTION_STALLS, NULL, 0, "List who else lives in each lock region"},
+	{"svg", OPTION_SVG, "FILE", 0, "Draw each transaction's VM, and over it what is locked, as an SVG"},
 	{"undo", OPTION_UNDO, NULL, 0, "Show the ops that would put everything back"},
 	{0},
 };
@@ -32,6 +36,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPTION_STALLS:
 		arguments->view.stalls = true;
+		return 0;
+	case OPTION_SVG:
+		arguments->svg = arg;
 		return 0;
 	case OPTION_UNDO:
 		arguments->view.undo = true;
@@ -54,6 +61,8 @@ static void on_plan(void *data, const struct panbind_event *event)
 	struct arguments *arguments = data;
 
 	plan_json_add(&arguments->plan, event);
+	if (arguments->svg)
+		picture_plan_event(&arguments->picture, event);
 }
 
 static int plan_here(struct arguments *arguments)
@@ -72,7 +81,14 @@ static int plan_here(struct arguments *arguments)
 static int plan_there(struct arguments *arguments)
 {
 	json_t *result = NULL;
-	int status = remote_plan(&arguments->runner, &result);
+	struct client client;
+	int status = client_open(&client, arguments->runner.cmd);
+
+	if (!status)
+		status = remote_plan(&arguments->runner, &client, &result);
+	if (!status && arguments->svg)
+		status = picture_plan_remote(&arguments->picture, &client, json_object_get(result, "transactions"));
+	client_close(&client);
 
 	arguments->plan.transactions = json_incref(json_object_get(result, "transactions"));
 	arguments->plan.totals = json_incref(json_object_get(result, "totals"));
@@ -105,6 +121,9 @@ static int plan(struct arguments *arguments)
 	arguments->view.out = &arguments->runner.cmd->out;
 	status = remote_wanted(arguments->runner.cmd) ? plan_there(arguments) : plan_here(arguments);
 	show(arguments);
+	if (arguments->svg && !status)
+		status = picture_write(&arguments->picture, arguments->runner.cmd, arguments->svg);
+	picture_free(&arguments->picture);
 	json_decref(arguments->plan.transactions);
 	json_decref(arguments->plan.totals);
 	return status;

@@ -4,15 +4,17 @@
 #include <stdlib.h>
 
 #include "order.h"
+#include "picture.h"
 #include "remote.h"
 #include "runner.h"
 #include "show.h"
 
-enum { KEY_MAP = 0x200, KEY_DUMP };
+enum { KEY_MAP = 0x200, KEY_DUMP, KEY_SVG };
 
 struct arguments {
 	struct runner runner;
 	bool check, map, dump;
+	const char *svg;
 	json_t *record; /* --id, --comment, --durability */
 	int files;	/* argv from here on are files: argp has moved the options to the front */
 	char **argv;
@@ -23,6 +25,7 @@ static const struct argp_option options[] = {
 	{"keep-going", 'k', NULL, 0, "Go on after a mistake or a failed command (not inside a transaction)"},
 	{"define", 'D', "NAME=VALUE", 0, "$NAME in the scripts; may be repeated"},
 	{"map", KEY_MAP, NULL, 0, "Afterwards, draw the address space of each VM"},
+	{"svg", KEY_SVG, "FILE", 0, "Afterwards, draw all VMs as one SVG"},
 	{"dump", KEY_DUMP, NULL, 0, "Afterwards, print the script that rebuilds the state"},
 	ORDER_RECORD_OPTIONS,
 	{0},
@@ -44,6 +47,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_MAP:
 		arguments->map = true;
+		return 0;
+	case KEY_SVG:
+		arguments->svg = arg;
 		return 0;
 	case KEY_DUMP:
 		arguments->dump = true;
@@ -85,6 +91,19 @@ static void show_all(struct runner *runner)
 	}
 	if (vms)
 		json_object_set_new(runner->cmd->out.doc, "vms", vms);
+}
+
+static int draw_all(struct runner *runner, const char *path)
+{
+	struct picture picture = {0};
+	const char *name;
+	int status;
+
+	for (size_t i = 0; (name = panbind_session_vm_name(runner->session, i)); i++)
+		picture_take(&picture, name, NULL, panbind_session_vm(runner->session, name), runner->session);
+	status = picture_write(&picture, runner->cmd, path);
+	picture_free(&picture);
+	return status;
 }
 
 static int dump_all(struct runner *runner)
@@ -155,6 +174,8 @@ static int run_remote(struct arguments *arguments)
 	tell_totals(runner, arguments->check);
 	if (arguments->map)
 		status = error_worse(status, remote_show_all(&client));
+	if (arguments->svg)
+		status = error_worse(status, remote_draw_all(&client, arguments->svg));
 	if (arguments->dump)
 		status = error_worse(status, dump_remote(runner, &client));
 out:
@@ -179,6 +200,8 @@ static int run_files(struct arguments *arguments)
 	tell_totals(runner, arguments->check);
 	if (arguments->map)
 		show_all(runner);
+	if (arguments->svg)
+		ran = error_worse(ran, draw_all(runner, arguments->svg));
 	if (arguments->dump)
 		ran = error_worse(ran, dump_all(runner));
 	if (status == CMD_USAGE && runner->total.ops)

@@ -15,6 +15,7 @@
 static const struct argp_option all_options[] = {
 	{"va", ORDER_KEY(ORDER_VA_RANGE), "SIZE", 0, "Bytes of addresses (default: the driver's choice)"},
 	{"map", ORDER_KEY(ORDER_MAP), NULL, 0, "Draw the address space"},
+	{"svg", ORDER_KEY(ORDER_SVG), "FILE", 0, "Draw it as an SVG, for a browser or for print"},
 	{"vm", ORDER_KEY(ORDER_VM), "VM", 0, "The only VM that may map it"},
 	{"readonly", ORDER_KEY(ORDER_READONLY), NULL, 0, "The GPU may not write"},
 	{"noexec", ORDER_KEY(ORDER_NOEXEC), NULL, 0, "The GPU may not execute"},
@@ -31,6 +32,7 @@ static const struct argp_option all_options[] = {
 static const struct order_word option_params[ORDER_OPTIONS] = {
 	[ORDER_VA_RANGE] = {"va_range", ORDER_NUMBER},
 	[ORDER_MAP] = {"map", ORDER_LOCAL},
+	[ORDER_SVG] = {"svg", ORDER_LOCAL},
 	[ORDER_VM] = {"vm", ORDER_TEXT},
 	[ORDER_READONLY] = {"readonly", ORDER_FLAG},
 	[ORDER_NOEXEC] = {"noexec", ORDER_FLAG},
@@ -106,6 +108,8 @@ static error_t parse_option(struct order *order, struct argp_state *state, int o
 	if (option < 0 || option >= ORDER_OPTIONS)
 		return ARGP_ERR_UNKNOWN;
 	order->given |= ORDER_BIT(option);
+	if (option == ORDER_SVG)
+		order->svg = arg;
 	if (add_param(order->params, &option_params[option], arg) < 0)
 		argp_error(state, "--%s: '%s' is not a number", all_options[option].name, arg);
 	return 0;

@@ -46,7 +46,8 @@ struct order {
 	const struct order_action *action;
 	const char *words[ORDER_WORDS];
 	int word_count;
-	uint32_t given; /* options */
+	uint32_t given;	 /* options */
+	const char *svg; /* --svg, or NULL */
 	json_t *params;
 	struct client client;
 };
@@ -55,6 +56,7 @@ struct order {
 enum order_option {
 	ORDER_VA_RANGE,
 	ORDER_MAP,
+	ORDER_SVG,
 	ORDER_VM,
 	ORDER_READONLY,
 	ORDER_NOEXEC,
@@ -104,8 +106,15 @@ int order_show_vm(struct order *order);
 /** What became of a change, for -v and JSON. */
 int order_show_change(struct order *order, json_t *result);
 
+/** vm.show with all mappings, as one. Returns an exit status. */
+int remote_fetch_vm(struct client *client, const char *name, json_t **ret_vm);
+bool remote_has_vm(struct client *client, const char *name);
+/** Draw a VM into a file. */
+int remote_draw_vm(struct client *client, const char *name, const char *path);
 /** Fetch a VM with all its mappings and show it: a table or a picture, or add it to @vms. Returns an exit status. */
 int remote_show_vm(struct client *client, const char *name, bool map, json_t **ret_json);
+/** Draw all VMs of the daemon into one file. */
+int remote_draw_all(struct client *client, const char *path);
 /** The same for all VMs of the daemon, drawn; in JSON mode "vms" of the document. */
 int remote_show_all(struct client *client);
 

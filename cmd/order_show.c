@@ -10,6 +10,7 @@
 #include "entry.h"
 #include "error.h"
 #include "order.h"
+#include "picture.h"
 #include "show.h"
 
 /* ---- Lists ---- */
@@ -105,7 +106,7 @@ int order_show_change(struct order *order, json_t *result)
 /* ---- One VM ---- */
 
 /* Pieces of vm.show, gathered into the first one's "map". */
-static int fetch_vm(struct client *client, const char *name, json_t **ret_vm)
+int remote_fetch_vm(struct client *client, const char *name, json_t **ret_vm)
 {
 	json_t *vm = NULL, *piece, *next = NULL;
 	int status;
@@ -246,7 +247,7 @@ static json_t *vm_json(const json_t *vm)
 int remote_show_vm(struct client *client, const char *name, bool map, json_t **ret_json)
 {
 	json_t *vm;
-	int status = fetch_vm(client, name, &vm);
+	int status = remote_fetch_vm(client, name, &vm);
 
 	if (status)
 		return status;
@@ -258,13 +259,72 @@ int remote_show_vm(struct client *client, const char *name, bool map, json_t **r
 	return status;
 }
 
+bool remote_has_vm(struct client *client, const char *name)
+{
+	json_t *list = NULL, *vm;
+	bool found = false;
+	size_t i;
+
+	if (client_call(client, "vm.list", NULL, CLIENT_LOOKS, NULL, &list) != CMD_DONE)
+		return false;
+	json_array_foreach (json_object_get(list, "vms"), i, vm)
+		found |= strcmp(text_or(vm, "name", ""), name) == 0;
+	json_decref(list);
+	return found;
+}
+
+int remote_draw_vm(struct client *client, const char *name, const char *path)
+{
+	struct picture picture = {0};
+	char subtitle[64];
+	json_t *vm;
+	int status = remote_fetch_vm(client, name, &vm);
+
+	if (status)
+		return status;
+	snprintf(subtitle, sizeof(subtitle), "%.16s, generation %" PRIu64, text_or(vm, "state", "?"),
+		 client_number(vm, "generation"));
+	picture_take_remote(&picture, client, vm, subtitle);
+	json_decref(vm);
+	status = picture_write(&picture, client->cmd, path);
+	picture_free(&picture);
+	return status;
+}
+
 int order_show_vm(struct order *order)
 {
 	json_t *json = NULL;
-	int status = remote_show_vm(&order->client, order->words[0], order->given & ORDER_BIT(ORDER_MAP), &json);
+	int status;
+
+	if (order->svg)
+		return remote_draw_vm(&order->client, order->words[0], order->svg);
+	status = remote_show_vm(&order->client, order->words[0], order->given & ORDER_BIT(ORDER_MAP), &json);
 
 	if (json)
 		json_object_set_new(order->cmd->out.doc, "vm", json);
+	return status;
+}
+
+int remote_draw_all(struct client *client, const char *path)
+{
+	struct picture picture = {0};
+	json_t *list, *vm, *shown;
+	int status = client_call(client, "vm.list", NULL, CLIENT_LOOKS, NULL, &list);
+	size_t i;
+
+	if (status)
+		return status;
+	json_array_foreach (json_object_get(list, "vms"), i, vm) {
+		status = remote_fetch_vm(client, text_or(vm, "name", ""), &shown);
+		if (status)
+			break;
+		picture_take_remote(&picture, client, shown, text_or(vm, "state", "?"));
+		json_decref(shown);
+	}
+	json_decref(list);
+	if (!status)
+		status = picture_write(&picture, client->cmd, path);
+	picture_free(&picture);
 	return status;
 }
 

@@ -21,7 +21,7 @@ const struct order_action order_actions[] = {
 	{"vm", "destroy", "NAME", "vm.destroy", CHANGES, .words = {NAME},
 	 .options = BIT(ORDER_MISSING_OK) | ORDER_RECORD},
 	{"vm", "list", "", "vm.list", .show = order_show_vms},
-	{"vm", "show", "NAME", "vm.show", .words = {{"name", ORDER_LOCAL}}, .options = BIT(ORDER_MAP),
+	{"vm", "show", "NAME", "vm.show", .words = {{"name", ORDER_LOCAL}}, .options = BIT(ORDER_MAP) | BIT(ORDER_SVG),
 	 .run = order_show_vm},
 	{"bo", "create", "NAME SIZE", "bo.create", CHANGES, .words = {NAME, {"size", ORDER_NUMBER}},
 	 .options = BIT(ORDER_VM) | BIT(ORDER_NO_MMAP) | BIT(ORDER_WB_MMAP) | ORDER_RECORD},

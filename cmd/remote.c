@@ -158,22 +158,18 @@ int remote_dump(struct client *client, const char *vm, char **ret_text)
 
 /* ---- Plan ---- */
 
-int remote_plan(struct runner *runner, json_t **ret_result)
+int remote_plan(struct runner *runner, struct client *client, json_t **ret_result)
 {
 	json_t *record = json_object();
 	struct splice splice;
 	struct client_source where = {locate, &splice};
-	struct client client;
-	int status = client_open(&client, runner->cmd);
+	int status = splice_script(runner->cmd, &runner->scripts[0].source, &splice);
 
-	if (!status)
-		status = splice_script(runner->cmd, &runner->scripts[0].source, &splice);
 	if (!status) {
-		status = client_call(&client, "state.plan", request_of(runner, &splice, record, false), CLIENT_LOOKS,
+		status = client_call(client, "state.plan", request_of(runner, &splice, record, false), CLIENT_LOOKS,
 				     &where, ret_result);
 		splice_free(&splice);
 	}
 	json_decref(record);
-	client_close(&client);
 	return status;
 }

@@ -18,6 +18,6 @@ int remote_run(struct runner *runner, struct client *client, const json_t *recor
 int remote_dump(struct client *client, const char *vm, char **ret_text);
 
 /** The plan of a runner's first script, as state.plan answers. Returns an exit status; *ret_result is the caller's. */
-int remote_plan(struct runner *runner, json_t **ret_result);
+int remote_plan(struct runner *runner, struct client *client, json_t **ret_result);
 
 #endif /* CMD_REMOTE_H */

@@ -626,7 +626,7 @@ enum panbind_event_type {
 			       NULL; session: a scratch one, which knows the names of the plan's BOs */
 	PANBIND_EVENT_GPU,  /* `gpu` readers ended: vm, name, stats (since they began), torn */
 	PANBIND_EVENT_TXN,  /* a transaction ended: outcome, ops */
-	PANBIND_EVENT_PLAN_END, /* all plans of a transaction have been told: guarantee */
+	PANBIND_EVENT_PLAN_END, /* all plans of a transaction have been told: guarantee. Its VMs live still */
 };
 
 struct panbind_event {

@@ -255,9 +255,10 @@ static int undo_block(struct pb_run *run, const struct block *block, const struc
 	struct panbind_error second = {.op = PANBIND_NO_OP};
 	enum panbind_outcome outcome;
 	uint64_t ops = run->ops;
-	int r = pb_txn_undo(run, &outcome, &second);
+	int r;
 
 	pb_plan_end(run);
+	r = pb_txn_undo(run, &outcome, &second);
 	if (error)
 		report(run, error, outcome);
 	if (r < 0)
@@ -280,8 +281,8 @@ static int end_block(struct pb_run *run, const struct block *block)
 		pb_run_place(run, block->end ? block->end : pb_script_command(run->script, block->first), &error);
 		return undo_block(run, block, &error);
 	}
-	pb_txn_keep(run);
 	pb_plan_end(run);
+	pb_txn_keep(run);
 	run->result.ops += ops;
 	if (block->named)
 		emit_txn(run, PANBIND_OUTCOME_APPLIED, ops);

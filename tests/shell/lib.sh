@@ -48,6 +48,12 @@ status() {
 	[ "$got" = "$wanted" ] || sed 's/^/# /' "$TMP/err"
 }
 
+# skip NAME REASON
+skip() {
+	tests_run=$((tests_run + 1))
+	echo "ok $tests_run - $1 # SKIP $2"
+}
+
 done_testing() {
 	echo "1..$tests_run"
 	[ "$tests_failed" = 0 ]
