@@ -145,19 +145,6 @@ void raw_need_minor(const struct raw *raw, int minor)
 	}
 }
 
-static bool has_sight(const struct raw *raw)
-{
-	return raw->file->backend->gpu;
-}
-
-void raw_need_sight(const struct raw *raw)
-{
-	if (!has_sight(raw)) {
-		print_message("# skipped: there is no way to look into the page tables\n");
-		skip();
-	}
-}
-
 void raw_expect(const char *what, int got, int want)
 {
 	if (got != want)
@@ -275,58 +262,6 @@ int raw_map(struct raw *raw, uint64_t va, uint64_t size, uint32_t bo, uint64_t b
 int raw_unmap(struct raw *raw, uint64_t va, uint64_t size)
 {
 	return raw_bind_op(raw, RAW_OP(.flags = PB_OP_UNMAP, .va = va, .size = size));
-}
-
-/* ---- Looking into page tables: one place to teach about other devices ---- */
-
-/* The page that covers @va; false when nothing does. */
-static bool page_at(struct raw *raw, uint32_t vm, uint64_t va, struct pb_page *ret_page)
-{
-	int ret = raw->file->backend->gpu->next_page(raw->file, vm, va, ret_page);
-
-	if (ret && ret != -ENOENT)
-		raw_expect("next_page", ret, 0);
-	return !ret && ret_page->va <= va;
-}
-
-void raw_assert_mapped(struct raw *raw, uint32_t vm, uint64_t va, uint64_t size, uint32_t bo, uint64_t bo_offset,
-		       uint32_t flags)
-{
-	for (uint64_t at = va; has_sight(raw) && at < va + size; at += RAW_PAGE) {
-		struct pb_page page;
-
-		if (!page_at(raw, vm, at, &page))
-			fail_msg("nothing is mapped at 0x%llx", (unsigned long long)at);
-		if (page.dummy || page.bo_handle != bo || page.bo_offset + (at - page.va) != bo_offset + (at - va) ||
-		    page.flags != flags)
-			fail_msg("0x%llx leads to%s BO %u at 0x%llx with flags %u, not to BO %u at 0x%llx with %u",
-				 (unsigned long long)at, page.dummy ? " the dummy," : "", page.bo_handle,
-				 (unsigned long long)(page.bo_offset + (at - page.va)), page.flags, bo,
-				 (unsigned long long)(bo_offset + (at - va)), flags);
-	}
-}
-
-void raw_assert_sparse(struct raw *raw, uint32_t vm, uint64_t va, uint64_t size)
-{
-	for (uint64_t at = va; has_sight(raw) && at < va + size; at += RAW_PAGE) {
-		struct pb_page page;
-
-		if (!page_at(raw, vm, at, &page) || !page.dummy)
-			fail_msg("0x%llx does not lead to the dummy", (unsigned long long)at);
-		if (page.bo_offset + (at - page.va) != at % PANBIND_SPARSE_BLOCK)
-			fail_msg("0x%llx leads to 0x%llx of the dummy", (unsigned long long)at,
-				 (unsigned long long)(page.bo_offset + (at - page.va)));
-	}
-}
-
-void raw_assert_unmapped(struct raw *raw, uint32_t vm, uint64_t va, uint64_t size)
-{
-	struct pb_page page;
-
-	if (!has_sight(raw))
-		return;
-	if (!raw->file->backend->gpu->next_page(raw->file, vm, va, &page) && page.va < va + size)
-		fail_msg("0x%llx is mapped, to BO %u", (unsigned long long)page.va, page.bo_handle);
 }
 
 /* ---- Syncobjs ---- */
