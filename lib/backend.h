@@ -27,8 +27,9 @@ struct pb_page {
 	uint64_t size;	    /* 4 KiB or 2 MiB */
 	uint32_t bo_handle; /* 0: the backing has no handle on this file (the dummy behind MAP_SPARSE, a closed BO) */
 	uint64_t bo_offset;
-	uint32_t flags; /* DRM_PANTHOR_VM_BIND_OP_MAP_* */
-	int dummy;	/* backed by the driver's own sparse dummy */
+	uint32_t flags;	 /* DRM_PANTHOR_VM_BIND_OP_MAP_* */
+	int dummy;	 /* backed by the driver's own sparse dummy */
+	uint64_t object; /* the BO behind it: the same for all its pages and handles, while any of them is there */
 };
 
 /** Kinds of address-space events that a probe is told of. */

@@ -92,13 +92,26 @@ int sim_ioctl_row(const char *name, size_t length)
 	return -ENOENT;
 }
 
-/* Row of a request on a device of this minor, or -EINVAL as for a number the kernel does not know. */
+/*
+ * Ioctls that are there, but not for render nodes: those of displays, masters, and of the time before GEM.
+ */
+static bool is_for_displays(unsigned nr)
+{
+	static const uint8_t single[] = {0x01, 0x02, 0x05, 0x06, 0x07, 0x0a, 0x0b, 0x0d, 0x10, 0x11, 0x12, 0x13,
+					 0x1e, 0x1f, 0x27, 0x28, 0x2c, 0x3a, 0x3b, 0x3c, 0x3f, 0xce, 0xd0};
+
+	if ((nr >= 0xa0 && nr <= 0xbe) || (nr >= 0xc6 && nr <= 0xc9))
+		return true;
+	return memchr(single, (int)nr, sizeof(single)) != NULL;
+}
+
+/* Row of a request on a device of this minor; -EINVAL as for a number the kernel does not know, -EACCES. */
 static int find_row(unsigned long request, unsigned minor)
 {
 	for (size_t i = 0; i < SIM_ARRAY_SIZE(ioctls); i++)
 		if (_IOC_NR(ioctls[i].request) == _IOC_NR(request))
 			return ioctls[i].minor <= minor ? (int)i : -EINVAL;
-	return -EINVAL;
+	return is_for_displays(_IOC_NR(request)) ? -EACCES : -EINVAL;
 }
 
 static int run(struct sim_file *file, int row, void *data)

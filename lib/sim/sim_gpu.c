@@ -243,6 +243,7 @@ static void fill_backing(struct sim_file *file, uint64_t host, struct pb_page *p
 	v = sim_vmas_find(&file->device->by_host, host);
 	page->bo_handle = sim_handle_of(file, v->bo);
 	page->bo_offset = host - v->start;
+	page->object = (uintptr_t)v->bo;
 	pthread_mutex_unlock(&file->device->lock);
 }
 
