@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is mapped where at the end of a program, in words that do not depend on the device.
+ *
+ * Neighbours that go on in the same BO are one range, however the driver keeps them. A BO is called by its handle: an
+ * extra VM for each file has every BO that has a handle mapped at a place of its own, which tells what the device calls
+ * it inside. BOs that have lost their handle, or are another VM's alone, are called by the order in which they appear.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "gpuvas.h"
+#include "run.h"
+
+#define MAX_VMS	  (DIFF_FILES * 33)
+#define MAX_NAMES 256
+#define NAME_STEP UINT64_C(0x200000)
+
+struct vm {
+	unsigned file;
+	uint32_t id;
+	bool extra;
+};
+
+struct name {
+	uint64_t object;
+	char text[16];
+};
+
+struct maps {
+	struct diff_world *world;
+	struct vm vm[MAX_VMS]; /* in the order in which they were made */
+	size_t vms;
+	struct gpuvas rows;
+	struct name names[MAX_NAMES];
+	size_t name_count, unnamed;
+};
+
+/* ---- Rows ---- */
+
+static int by_age(const void *a, const void *b, void *data)
+{
+	const struct diff_world *world = data;
+	const struct vm *x = a, *y = b;
+	unsigned age_x = world->vm_age[x->file][x->id], age_y = world->vm_age[y->file][y->id];
+
+	return (age_x > age_y) - (age_x < age_y);
+}
+
+static void list_vms(struct maps *maps)
+{
+	const struct diff_world *world = maps->world;
+
+	for (unsigned file = 0; file < DIFF_FILES; file++)
+		for (uint32_t id = 1; id < 64 && maps->vms < MAX_VMS; id++)
+			if (world->vms[file] >> id & 1)
+				maps->vm[maps->vms++] = (struct vm){.file = file, .id = id};
+	qsort_r(maps->vm, maps->vms, sizeof(maps->vm[0]), by_age, maps->world);
+}
+
+/* The driver may still be busy freeing VMs of this program or the one before. */
+static int read_driver(struct maps *maps)
+{
+	const struct timespec nap = {.tv_nsec = 1000000};
+	int ret = 0;
+
+	for (unsigned tries = 0; tries < 400; tries++) {
+		ret = gpuvas_read(&maps->rows);
+		if (ret || maps->rows.vms == maps->vms)
+			return ret;
+		gpuvas_free(&maps->rows);
+		if (tries < 100)
+			sched_yield(); /* the shortest sleep is a tick of 10 ms in a kernel box */
+		else
+			nanosleep(&nap, NULL);
+	}
+	return -EBUSY;
+}
+
+static void add_page(struct maps *maps, size_t vm, const struct pb_page *page)
+{
+	struct gpuvas *rows = &maps->rows;
+
+	if (!(rows->count & (rows->count + 1)))
+		rows->rows = reallocarray(rows->rows, 2 * rows->count + 1, sizeof(*rows->rows));
+	if (!rows->rows)
+		abort();
+	rows->rows[rows->count++] = (struct gpuvas_row){
+		.vm = vm, .va = page->va, .size = page->size, .object = page->object, .offset = page->bo_offset};
+}
+
+static int read_simulator(struct maps *maps)
+{
+	for (size_t i = 0; i < maps->vms; i++) {
+		struct pb_file *file = maps->world->file[maps->vm[i].file];
+		struct pb_page page = {0};
+
+		while (file->backend->gpu->next_page(file, maps->vm[i].id, page.va + page.size, &page) == 0)
+			add_page(maps, i, &page);
+	}
+	return 0;
+}
+
+static int read_rows(struct maps *maps)
+{
+	for (unsigned file = 0; file < DIFF_FILES; file++)
+		if (maps->world->file[file] && maps->world->file[file]->backend->gpu)
+			return read_simulator(maps);
+	return read_driver(maps);
+}
+
+static void join_rows(struct gpuvas *rows)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < rows->count; i++) {
+		struct gpuvas_row *row = &rows->rows[i], *last = count ? &rows->rows[count - 1] : NULL;
+
+		if (!row->size)
+			continue;
+		if (last && last->vm == row->vm && last->va + last->size == row->va && last->object == row->object &&
+		    last->offset + last->size == row->offset)
+			last->size += row->size;
+		else
+			rows->rows[count++] = *row;
+	}
+	rows->count = count;
+}
+
+/* ---- Names ---- */
+
+static void map_bo(struct diff_world *world, unsigned file, uint32_t vm, uint32_t bo)
+{
+	struct pb_uapi_vm_bind_op op = {.flags = PB_OP_MAP, .bo_handle = bo, .va = bo * NAME_STEP, .size = 4096};
+	struct pb_uapi_vm_bind bind = {.vm_id = vm, .ops = {.stride = sizeof(op), .count = 1, .array = (uintptr_t)&op}};
+
+	diff_quiet(world, file, PB_IOCTL_VM_BIND, &bind);
+}
+
+static void make_extra_vms(struct maps *maps)
+{
+	struct diff_world *world = maps->world;
+
+	for (unsigned file = 0; file < DIFF_FILES; file++) {
+		struct pb_uapi_vm_create args = {0};
+
+		if (!world->bos[file] || diff_quiet(world, file, PB_IOCTL_VM_CREATE, &args))
+			continue;
+		maps->vm[maps->vms++] = (struct vm){.file = file, .id = args.id, .extra = true};
+		for (uint32_t bo = 1; bo < 64; bo++)
+			if (world->bos[file] >> bo & 1)
+				map_bo(world, file, args.id, bo);
+	}
+}
+
+static void destroy_extra_vms(struct maps *maps)
+{
+	for (size_t i = 0; i < maps->vms; i++) {
+		struct pb_uapi_vm_destroy args = {.id = maps->vm[i].id};
+
+		if (maps->vm[i].extra)
+			diff_quiet(maps->world, maps->vm[i].file, PB_IOCTL_VM_DESTROY, &args);
+	}
+}
+
+static const char *find_name(const struct maps *maps, uint64_t object)
+{
+	for (size_t i = 0; i < maps->name_count; i++)
+		if (maps->names[i].object == object)
+			return maps->names[i].text;
+	return NULL;
+}
+
+static struct name *add_name(struct maps *maps, uint64_t object)
+{
+	struct name *name = &maps->names[maps->name_count];
+
+	if (maps->name_count + 1 < MAX_NAMES)
+		maps->name_count++;
+	name->object = object;
+	return name;
+}
+
+static void learn_names(struct maps *maps)
+{
+	for (size_t i = 0; i < maps->rows.count; i++) {
+		const struct gpuvas_row *row = &maps->rows.rows[i];
+		const struct vm *vm = &maps->vm[row->vm];
+
+		if (vm->extra && !find_name(maps, row->object))
+			snprintf(add_name(maps, row->object)->text, sizeof(maps->names[0].text), "@%u:bo%u", vm->file,
+				 (unsigned)(row->va / NAME_STEP));
+	}
+}
+
+static const char *name_of(struct maps *maps, uint64_t object)
+{
+	const char *known = find_name(maps, object);
+	struct name *name;
+
+	if (known)
+		return known;
+	name = add_name(maps, object);
+	snprintf(name->text, sizeof(name->text), "other%zu", ++maps->unnamed);
+	return name->text;
+}
+
+/* ---- Printing ---- */
+
+static void print_rows(struct maps *maps)
+{
+	size_t i = 0;
+
+	for (size_t vm = 0; vm < maps->vms; vm++) {
+		if (maps->vm[vm].extra)
+			continue;
+		fprintf(maps->world->out, "= @%u vm %u:", maps->vm[vm].file, maps->vm[vm].id);
+		while (i < maps->rows.count && maps->rows.rows[i].vm < vm)
+			i++;
+		for (; i < maps->rows.count && maps->rows.rows[i].vm == vm; i++) {
+			const struct gpuvas_row *row = &maps->rows.rows[i];
+
+			fprintf(maps->world->out, " 0x%llx+0x%llx=%s+0x%llx", (unsigned long long)row->va,
+				(unsigned long long)row->size, name_of(maps, row->object),
+				(unsigned long long)row->offset);
+		}
+		fputc('\n', maps->world->out);
+	}
+}
+
+void diff_print_maps(struct diff_world *world)
+{
+	struct maps *maps = calloc(1, sizeof(*maps));
+	int ret;
+
+	if (!maps)
+		abort();
+	maps->world = world;
+	list_vms(maps);
+	if (maps->vms) {
+		make_extra_vms(maps);
+		ret = read_rows(maps);
+		if (ret)
+			fprintf(world->out, "= the mappings cannot be read: %s\n", strerror(-ret));
+		join_rows(&maps->rows);
+		learn_names(maps);
+		if (!ret)
+			print_rows(maps);
+		destroy_extra_vms(maps);
+	}
+	gpuvas_free(&maps->rows);
+	free(maps);
+}
