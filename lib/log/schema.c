@@ -14,8 +14,6 @@
 
 #define APPLICATION_ID 0x50424c47 /* "PBLG" */
 
-#define SNAPSHOT_ENTRY "CREATE TABLE snapshot_entry(seq INTEGER PRIMARY KEY, txn_id TEXT, argv TEXT, comment TEXT);"
-
 static const char tables[] =
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 	"CREATE TABLE object("
@@ -42,7 +40,7 @@ static const char tables[] =
 	"NULL,"
 	" seq INTEGER NOT NULL, time_ns INTEGER NOT NULL, uid INTEGER, pid INTEGER, PRIMARY KEY(vm, va)) WITHOUT ROWID;"
 	"CREATE TABLE snapshot_region("
-	" vm INTEGER, va INTEGER, size INTEGER NOT NULL, PRIMARY KEY(vm, va)) WITHOUT ROWID;" SNAPSHOT_ENTRY
+	" vm INTEGER, va INTEGER, size INTEGER NOT NULL, PRIMARY KEY(vm, va)) WITHOUT ROWID;"
 	"INSERT INTO meta VALUES('snapshot_seq', 0), ('snapshot_ops', 0), ('probe', 0);";
 
 static const char names[] =
@@ -80,7 +78,7 @@ static const char views[] =
 
 /* What each version lacks of the next one: [1] makes version 2 of version 1. */
 static const char *const upgrades[PANBIND_LOG_SCHEMA] = {
-	[1] = "ALTER TABLE txn ADD COLUMN digest TEXT;" SNAPSHOT_ENTRY,
+	[1] = "ALTER TABLE txn ADD COLUMN digest TEXT",
 };
 
 int pb_schema_upgrade(sqlite3 *db, struct panbind_error *reterr)
