@@ -285,6 +285,7 @@ void gpu_wait_off(unsigned as)
 
 void trace_clear(void)
 {
+	trace_has_no_violation();
 	raw_expect("clear the trace", malisim_write("trace", "clear"), 0);
 }
 

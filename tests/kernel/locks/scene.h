@@ -76,7 +76,7 @@ void gpu_wait_stat(const char *name, uint64_t than);
 /** Wait until an address space is switched off. */
 void gpu_wait_off(unsigned as);
 
-/* The trace since trace_clear(). */
+/* The trace since trace_clear(), which fails the test if there is a violation in what it drops. */
 void trace_clear(void);
 /** Events of this name until the GPU is reset: of an address space, or of all user VMs' if @as is 0. */
 unsigned trace_count(const char *name, unsigned as);
