@@ -77,7 +77,9 @@ void cmd_options_done(struct cmd *cmd);
 
 /* ---- cmd_*.c ---- */
 
+int cmd_apply(struct cmd *cmd, int argc, char **argv);
 int cmd_devices(struct cmd *cmd, int argc, char **argv);
+int cmd_diff(struct cmd *cmd, int argc, char **argv);
 int cmd_dump(struct cmd *cmd, int argc, char **argv);
 int cmd_help(struct cmd *cmd, int argc, char **argv);
 int cmd_import(struct cmd *cmd, int argc, char **argv);
@@ -89,5 +91,6 @@ int cmd_plan(struct cmd *cmd, int argc, char **argv);
 int cmd_replay(struct cmd *cmd, int argc, char **argv);
 int cmd_rpc(struct cmd *cmd, int argc, char **argv);
 int cmd_run(struct cmd *cmd, int argc, char **argv);
+int cmd_undo(struct cmd *cmd, int argc, char **argv);
 
 #endif /* CMD_H */

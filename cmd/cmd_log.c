@@ -14,6 +14,8 @@ static const struct {
 	{"show", "", "list entries: by VM, address, time, status, peer", log_show},
 	{"follow", "", "print entries as they are committed", log_follow},
 	{"blame", "VM VA", "who last bound an address, and when", log_blame},
+	{"state", "VM", "what a VM mapped after an entry, as a script", log_state},
+	{"diff", "SEQ1 SEQ2 VM", "what changed in a VM between two entries", log_diff},
 	{"status", "", "how large it is, what it holds", log_status},
 	{"verify", "", "check it against itself", log_verify},
 	{"compact", "", "fold old entries into its snapshot", log_compact},

@@ -42,7 +42,7 @@ static const char *op_words(enum panbind_log_op_type type)
 {
 	switch (type) {
 	case PANBIND_LOG_MAP_SPARSE:
-		return "map-sparse";
+		return "sparse map";
 	case PANBIND_LOG_SPARSE_RESERVE:
 		return "sparse reserve";
 	case PANBIND_LOG_SPARSE_BIND:

@@ -30,6 +30,8 @@ int logfile_parse_ref(char *text, struct panbind_log_ref *ret_ref);
 int log_show(struct cmd *cmd, int argc, char **argv);
 int log_follow(struct cmd *cmd, int argc, char **argv);
 int log_blame(struct cmd *cmd, int argc, char **argv);
+int log_state(struct cmd *cmd, int argc, char **argv);
+int log_diff(struct cmd *cmd, int argc, char **argv);
 int log_status(struct cmd *cmd, int argc, char **argv);
 int log_verify(struct cmd *cmd, int argc, char **argv);
 int log_compact(struct cmd *cmd, int argc, char **argv);

@@ -24,16 +24,20 @@ const struct cmd_verb cmd_verbs[] = {
 	{"run", "run scripts", cmd_run},
 	{"plan", "what a script would do, and what of it is atomic for the GPU", cmd_plan},
 	{"dump", "write the script that rebuilds a VM", cmd_dump},
+	{"diff", "what differs between two VMs, a dump, the log at a moment", cmd_diff},
+	{"apply", "make a VM what a state says, with as few ops as it takes", cmd_apply},
 	{"import", "turn a recorded trace into a script", cmd_import},
 	{"help", "show the help of a command", cmd_help},
-	{"vm", "create, destroy, list, show VMs", cmd_order, CMD_IN_DAEMON},
-	{"bo", "create, destroy, list, read, write buffer objects", cmd_order, CMD_IN_DAEMON},
+	{"vm", "create, ensure, destroy, list, show, rebuild VMs", cmd_order, CMD_IN_DAEMON},
+	{"bo", "create, ensure, destroy, list, read, write buffer objects", cmd_order, CMD_IN_DAEMON},
 	{"map", "map a piece of a BO", cmd_order, CMD_IN_DAEMON},
+	{"ensure", "map a piece of a BO unless it is so already", cmd_order, CMD_IN_DAEMON},
 	{"unmap", "unmap a range", cmd_order, CMD_IN_DAEMON},
 	{"sparse", "reserve, bind, unbind, release sparse regions", cmd_order, CMD_IN_DAEMON},
+	{"undo", "put back what an entry of the log displaced", cmd_undo, CMD_IN_DAEMON},
 	{"monitor", "print changes as they happen", cmd_monitor, CMD_IN_DAEMON},
 	{"rpc", "call any method of the daemon", cmd_rpc, CMD_IN_DAEMON},
-	{"log", "show, follow, verify, compact, export, import, query, blame", cmd_log, CMD_ON_LOG},
+	{"log", "show, follow, state, diff, blame, verify, compact, export, ...", cmd_log, CMD_ON_LOG},
 	{"replay", "repeat a log, and compare what comes of it", cmd_replay, CMD_ON_LOG},
 	{0},
 };
@@ -64,8 +68,8 @@ static char *program_doc(void)
 		return NULL;
 	fputs("Change GPU page tables through panthor's VM_BIND, safely.\n\nCommands:\n", stream);
 	list_verbs(stream, CMD_HERE);
-	fputs("\nWith -d they work on a device in this process; without, 'run', 'plan' and\n"
-	      "'dump' work on what the daemon panbindd keeps. These need the daemon:\n",
+	fputs("\nWith -d they work on a device in this process; without, 'run', 'plan',\n"
+	      "'dump', 'diff' and 'apply' work on what the daemon panbindd keeps. These need the daemon:\n",
 	      stream);
 	list_verbs(stream, CMD_IN_DAEMON);
 	fputs("\nCommands on the daemon's log, which need no daemon:\n", stream);

@@ -64,6 +64,9 @@ enum order_option {
 	ORDER_NO_MMAP,
 	ORDER_WB_MMAP,
 	ORDER_MISSING_OK,
+	ORDER_IF_GENERATION,
+	ORDER_FROM,
+	ORDER_FORCE,
 	ORDER_ID,
 	ORDER_COMMENT,
 	ORDER_DURABILITY,
@@ -103,6 +106,8 @@ int order_write_bo(struct order *order);
 int order_show_vms(struct order *order, json_t *result);
 int order_show_bos(struct order *order, json_t *result);
 int order_show_vm(struct order *order);
+/** A new VM, and what could not be brought back: then CMD_PARTIAL. */
+int order_show_rebuilt(struct order *order, json_t *result);
 /** What became of a change, for -v and JSON. */
 int order_show_change(struct order *order, json_t *result);
 

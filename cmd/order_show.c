@@ -41,7 +41,7 @@ static void flags_text(const json_t *flags, char text[OUT_NUMBER])
 
 int order_show_vms(struct order *order, json_t *result)
 {
-	static const char *const heads[] = {"NAME", "GENERATION", "STATE", "ADDRESSES", "MAPPINGS"};
+	static const char *const heads[] = {"NAME", "GENERATION", "STATE", "ADDRESSES", "MAPPINGS", "MAP GENERATION"};
 	json_t *vms = json_object_get(result, "vms"), *vm;
 	struct table table;
 	size_t i;
@@ -50,15 +50,17 @@ int order_show_vms(struct order *order, json_t *result)
 		json_object_set(order->cmd->out.doc, "vms", vms);
 		return CMD_DONE;
 	}
-	if (!json_array_size(vms) || table_begin(&table, 5, "lrlrr", heads))
+	if (!json_array_size(vms) || table_begin(&table, 6, "lrlrrr", heads))
 		return CMD_DONE;
 	json_array_foreach (vms, i, vm) {
-		char generation[OUT_NUMBER], range[OUT_NUMBER], mappings[OUT_NUMBER];
+		char generation[OUT_NUMBER], range[OUT_NUMBER], mappings[OUT_NUMBER], changed[OUT_NUMBER];
 
 		integer_text(vm, "generation", generation);
 		integer_text(vm, "mappings", mappings);
-		table_row(&table, (const char *[]){text_or(vm, "name", "?"), generation, text_or(vm, "state", "?"),
-						   output_size(range, client_number(vm, "va_range")), mappings});
+		integer_text(vm, "map_generation", changed);
+		table_row(&table,
+			  (const char *[]){text_or(vm, "name", "?"), generation, text_or(vm, "state", "?"),
+					   output_size(range, client_number(vm, "va_range")), mappings, changed});
 	}
 	table_end(&table, stdout, order->cmd->out.color_stdout);
 	return CMD_DONE;
@@ -92,15 +94,39 @@ int order_show_bos(struct order *order, json_t *result)
 
 int order_show_change(struct order *order, json_t *result)
 {
-	json_t *destroyed = json_object_get(result, "destroyed");
+	json_t *destroyed = json_object_get(result, "destroyed"), *ops = json_object_get(result, "ops");
 
 	if (order->cmd->out.json)
 		json_object_set(order->cmd->out.doc, "result", result);
 	else if (json_is_false(destroyed))
 		error_note(order->cmd, 1, "there was none");
+	else if (json_is_false(json_object_get(result, "created")) ||
+		 (json_is_integer(ops) && !json_integer_value(ops)))
+		error_note(order->cmd, 1, "it is so already");
 	else if (json_object_get(result, "seq"))
 		error_note(order->cmd, 1, "recorded as entry %" PRIu64, client_number(result, "seq"));
 	return CMD_DONE;
+}
+
+int order_show_rebuilt(struct order *order, json_t *result)
+{
+	json_t *lost = json_object_get(result, "lost"), *item;
+	char size[OUT_NUMBER];
+	size_t i;
+
+	if (order->cmd->out.json) {
+		json_object_set(order->cmd->out.doc, "result", result);
+		return json_array_size(lost) ? CMD_PARTIAL : CMD_DONE;
+	}
+	printf("vm %s: generation %" PRIu64 ", %" PRIu64 " mappings, %" PRIu64 " ops\n", text_or(result, "name", "?"),
+	       client_number(result, "generation"), client_number(result, "mappings"), client_number(result, "ops"));
+	json_array_foreach (lost, i, item)
+		printf("  lost: 0x%" PRIx64 " 0x%" PRIx64 " %s+0x%" PRIx64 ": %s\n", client_number(item, "va"),
+		       client_number(item, "size"), text_or(item, "bo", "(unnamed)"), client_number(item, "bo_offset"),
+		       text_or(item, "reason", "?"));
+	if (json_array_size(lost))
+		printf("  %s could not be brought back\n", output_size(size, client_number(result, "lost_bytes")));
+	return json_array_size(lost) ? CMD_PARTIAL : CMD_DONE;
 }
 
 /* ---- One VM ---- */
@@ -200,6 +226,7 @@ static int print_vm(struct client *client, const json_t *vm, bool map)
 		.name = text_or(vm, "name", "?"),
 		.state = text_or(vm, "state", "?"),
 		.va_range = client_number(vm, "va_range"),
+		.map_generation = client_number(vm, "map_generation"),
 		.count = json_array_size(json_object_get(vm, "map")),
 		.describe = describe,
 		.data = &names,
@@ -227,6 +254,7 @@ static json_t *vm_json(const json_t *vm)
 
 	json_object_set(json, "name", json_object_get(vm, "name"));
 	json_object_set(json, "generation", json_object_get(vm, "generation"));
+	json_object_set(json, "map_generation", json_object_get(vm, "map_generation"));
 	json_object_set(json, "va_range", json_object_get(vm, "va_range"));
 	json_object_set(json, "state", json_object_get(vm, "state"));
 	json_object_set(json, "regions", json_object_get(vm, "regions"));

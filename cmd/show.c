@@ -71,8 +71,11 @@ static void print_table(const struct show_view *view)
 	struct table table;
 	char range[OUT_NUMBER];
 
-	printf("vm %s: %s, %zu mapping%s, %s of addresses\n", view->name, view->state, view->count,
+	printf("vm %s: %s, %zu mapping%s, %s of addresses", view->name, view->state, view->count,
 	       view->count == 1 ? "" : "s", output_size(range, view->va_range));
+	if (view->map_generation)
+		printf(", map generation %" PRIu64, view->map_generation);
+	putchar('\n');
 	if (!view->count || table_begin(&table, 4, "rrll", heads))
 		return;
 	for (size_t i = 0; i < view->count; i++)
@@ -173,6 +176,7 @@ json_t *show_vm_json(const struct show *show)
 
 	json_object_set_new(json, "name", output_json_text(show->name));
 	json_object_set_new(json, "id", json_integer(panbind_vm_id(show->vm)));
+	json_object_set_new(json, "map_generation", json_integer((json_int_t)panbind_vm_map_generation(show->vm)));
 	json_object_set_new(json, "va_range", output_json_hex(panbind_vm_va_range(show->vm)));
 	json_object_set_new(json, "state", output_json_text(state_of(show)));
 	if (gather(show->vm, &mappings, &count) == 0) {

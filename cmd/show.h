@@ -18,6 +18,7 @@ struct show_view {
 	const struct cmd *cmd;
 	const char *name, *state;
 	uint64_t va_range;
+	uint64_t map_generation;		/* 0: not shown */
 	const struct panbind_mapping *mappings; /* their BOs are only given to @describe */
 	size_t count;
 	void (*describe)(void *data, const struct panbind_bo *bo, const char **ret_name, uint64_t *ret_size);

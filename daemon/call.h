@@ -23,6 +23,12 @@ enum durability {
 	DURABILITY_NONE,  /* the log will have it */
 };
 
+/** Which account of a lost VM's mapping is believed. */
+enum rebuild_from {
+	REBUILD_FROM_SHADOW, /* the library's, of what it has bound */
+	REBUILD_FROM_LOG,
+};
+
 /** One op of txn.run. Strings are borrowed from the message. */
 struct call_op {
 	enum panbind_log_op_type type;
@@ -33,15 +39,17 @@ struct call_op {
 
 /** Strings are borrowed from the message; what is not given has the default that the table states. */
 struct call {
-	const char *name, *vm, *bo, *device;
+	const char *name, *vm, *bo, *device, *to_vm;
 	const char *text, *file, *log;
 	const char *txn_id, *comment;
 	uint64_t va, size, offset, bo_offset, va_range;
-	uint64_t since, until, limit, speed, generation;
+	uint64_t since, until, limit, speed, generation, seq, to_seq, if_generation;
 	uint32_t flags;	     /* PANBIND_MAP_* or PANBIND_BO_* */
 	uint32_t durability; /* enum durability */
 	uint32_t verify;     /* enum panbind_log_replay_verify */
-	bool missing_ok, map, check, keep_going, has_since, has_until;
+	uint32_t from;	     /* enum rebuild_from */
+	bool missing_ok, map, check, keep_going, force;
+	bool has_since, has_until, has_seq, has_to_seq, has_if_generation;
 	struct call_op *ops;
 	size_t op_count;
 	struct panbind_define *defines;

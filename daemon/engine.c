@@ -177,6 +177,59 @@ struct panbind_bo *engine_find_bo(struct engine *engine, struct request *request
 	return bo;
 }
 
+/* ---- Generations of mappings ---- */
+
+int engine_check_generation(struct engine *engine, struct request *request, const char *vm)
+{
+	const struct panbind_vm *found = vm ? panbind_session_vm(engine->session, vm) : NULL;
+	uint64_t now = found ? panbind_vm_map_generation(found) : 0;
+
+	if (!request->call.has_if_generation || now == request->call.if_generation)
+		return 0;
+	if (!vm)
+		rpc_error_set(&request->error, RPC_PARAMS, EINVAL, "if_generation needs a VM: the call's `vm`");
+	else
+		rpc_error_set(&request->error, RPC_STALE, ESTALE,
+			      "the mapping of %s has changed: it is of generation %llu, not %llu", vm,
+			      (unsigned long long)now, (unsigned long long)request->call.if_generation);
+	request_point(request, "/params/if_generation");
+	return request->error.code;
+}
+
+void engine_note_change(struct engine *engine, const char *vm, uint64_t seq)
+{
+	struct panbind_vm *found = vm ? panbind_session_vm(engine->session, vm) : NULL;
+
+	if (found && seq)
+		panbind_vm_set_map_generation(found, seq);
+}
+
+int engine_make_touched_room(struct engine *engine, size_t count)
+{
+	struct panbind_vm **grown;
+
+	if (count <= engine->touched_room)
+		return 0;
+	grown = reallocarray(engine->touched, 2 * count, sizeof(struct panbind_vm *));
+	if (!grown)
+		return -ENOMEM;
+	engine->touched = grown;
+	engine->touched_room = 2 * count;
+	return 0;
+}
+
+/** After a restore: what was seen before it is no longer counted on, whatever it was. */
+static int note_restored(struct engine *engine)
+{
+	struct panbind_log_status status;
+	const char *name;
+	int r = panbind_log_get_status(engine->log, &status);
+
+	for (size_t i = 0; r == 0 && (name = panbind_session_vm_name(engine->session, i)); i++)
+		engine_note_change(engine, name, status.last_seq);
+	return r;
+}
+
 /* ---- The loop's side ---- */
 
 void engine_stage(struct engine *engine, struct request *request)
@@ -315,8 +368,10 @@ static int open_log(struct engine *engine, const struct engine_options *options)
 
 	if (r == 0)
 		r = panbind_log_query(engine->log, generations, 0, read_generation, engine, &error);
-	if (r == 0 && options->restore)
-		return engine_restore(engine);
+	if (r == 0 && options->restore) {
+		r = engine_restore(engine);
+		return r == 0 ? note_restored(engine) : r;
+	}
 	if (r == 0)
 		r = append_start(engine, &error);
 	if (r < 0)
@@ -384,6 +439,7 @@ void engine_close(struct engine *engine)
 	queue_destroy(&engine->queue);
 	pthread_mutex_destroy(&engine->cancel_lock);
 	free(engine->ops);
+	free(engine->touched);
 	free(engine->name);
 	free(engine->spec);
 	free(engine);

@@ -274,6 +274,8 @@ static int bind_ops(struct engine *engine, struct request *request, const struct
 	uint64_t began = now_ns();
 	int r = resolve_all(&binding);
 
+	if (r == 0 && engine_check_generation(engine, request, request->call.vm) != 0)
+		return request->error.code;
 	if (r != 0)
 		return end_unresolved(&binding, r, now_ns() - began);
 	r = run_txn(&binding);
@@ -307,6 +309,37 @@ static int bind_one(struct engine *engine, struct request *request, enum panbind
 int engine_bind_map(struct engine *engine, struct request *request)
 {
 	return bind_one(engine, request, PANBIND_LOG_MAP);
+}
+
+/** Does the range map this piece of this BO, in however many mappings? */
+static bool is_mapped_so(struct panbind_vm *vm, const struct panbind_bo *bo, const struct call *call)
+{
+	uint64_t at = call->va, end = call->va + call->size;
+	struct panbind_mapping mapping;
+
+	while (at < end) {
+		if (panbind_vm_next_mapping(vm, at, &mapping) < 0 || mapping.va > at || mapping.bo != bo ||
+		    mapping.flags != call->flags || mapping.bo_offset - mapping.va != call->bo_offset - call->va)
+			return false;
+		at = mapping.va + mapping.size;
+	}
+	return at > call->va;
+}
+
+int engine_bind_ensure(struct engine *engine, struct request *request)
+{
+	struct panbind_vm *vm = panbind_session_vm(engine->session, request->call.vm);
+	struct panbind_bo *bo = panbind_session_bo(engine->session, request->call.bo);
+
+	if (!vm || !bo || !is_mapped_so(vm, bo, &request->call))
+		return bind_one(engine, request, PANBIND_LOG_MAP);
+	if (engine_check_generation(engine, request, request->call.vm) != 0)
+		return request->error.code;
+	jw_object(&request->out, "result");
+	jw_string(&request->out, "outcome", panbind_outcome_name(PANBIND_OUTCOME_APPLIED));
+	jw_int(&request->out, "ops", 0);
+	jw_object_end(&request->out);
+	return 0;
 }
 
 int engine_bind_unmap(struct engine *engine, struct request *request)

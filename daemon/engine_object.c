@@ -36,7 +36,7 @@ static uint64_t next_generation(const struct engine *engine, enum object_kind ki
 	return registry_get(&engine->registry, kind, name) + 1;
 }
 
-static void describe_new(struct request *request, uint64_t generation, const char *what, uint64_t value)
+static void describe(struct request *request, uint64_t generation, const char *what, uint64_t value, bool created)
 {
 	struct jw *out = &request->out;
 
@@ -44,10 +44,12 @@ static void describe_new(struct request *request, uint64_t generation, const cha
 	jw_string(out, "name", request->call.name);
 	jw_int(out, "generation", (int64_t)generation);
 	jw_hex(out, what, value);
+	if (request->method->on_device == engine_vm_ensure || request->method->on_device == engine_bo_ensure)
+		jw_bool(out, "created", created);
 }
 
 /** VMs that wait for the log before they go still count for the driver. */
-static int create_vm(struct engine *engine, uint64_t va_range, struct panbind_vm **ret_vm, struct panbind_error *reterr)
+int engine_make_vm(struct engine *engine, uint64_t va_range, struct panbind_vm **ret_vm, struct panbind_error *reterr)
 {
 	int r = panbind_vm_create(engine->device, va_range, ret_vm, reterr);
 
@@ -78,7 +80,7 @@ int engine_vm_create(struct engine *engine, struct request *request)
 
 	if (panbind_session_vm(engine->session, name))
 		return refuse(request, RPC_EXISTS, EEXIST, "/params/name", "there is a VM of that name");
-	r = create_vm(engine, request->call.va_range, &vm, &error);
+	r = engine_make_vm(engine, request->call.va_range, &vm, &error);
 	if (r < 0)
 		return refuse_library(request, r, &error);
 	unit = unit_new(engine, UNIT_VM_CREATE, name);
@@ -88,7 +90,7 @@ int engine_vm_create(struct engine *engine, struct request *request)
 		return request->error.code ? request->error.code
 					   : refuse(request, RPC_INTERNAL, ENOMEM, NULL, "out of memory");
 	}
-	describe_new(request, generation, "va_range", panbind_vm_va_range(vm));
+	describe(request, generation, "va_range", panbind_vm_va_range(vm), true);
 	engine_fill_entry(request, PANBIND_LOG_VM_CREATE, &entry);
 	entry.object.ref = (struct panbind_log_ref){name, generation};
 	entry.object.size = panbind_vm_va_range(vm);
@@ -102,6 +104,7 @@ static int name_bo(struct engine *engine, struct request *request, struct panbin
 
 	if (r == 0)
 		r = panbind_session_add_bo(engine->session, request->call.name, bo, request->call.vm);
+	panbind_bo_set_generation(bo, generation);
 	return r == 0 ? 0 : refuse(request, RPC_INTERNAL, -r, NULL, "the BO could not be named");
 }
 
@@ -147,10 +150,51 @@ int engine_bo_create(struct engine *engine, struct request *request)
 		return request->error.code ? request->error.code
 					   : refuse(request, RPC_INTERNAL, ENOMEM, NULL, "out of memory");
 	}
-	describe_new(request, generation, "size", panbind_bo_size(bo));
+	describe(request, generation, "size", panbind_bo_size(bo), true);
 	fill_bo_entry(request, bo, generation, &entry);
 	entry.latency_ns = now_ns() - began;
 	return unit_record(unit, request, &entry);
+}
+
+/* ---- Ensuring ---- */
+
+int engine_vm_ensure(struct engine *engine, struct request *request)
+{
+	const char *name = request->call.name;
+	struct panbind_vm *vm = panbind_session_vm(engine->session, name);
+
+	if (!vm)
+		return engine_vm_create(engine, request);
+	if (panbind_vm_va_range(vm) < request->call.va_range)
+		return refuse(request, RPC_EXISTS, EEXIST, "/params/va_range",
+			      "there is a VM of that name, with fewer addresses");
+	describe(request, registry_get(&engine->registry, OBJECT_VM, name), "va_range", panbind_vm_va_range(vm), false);
+	jw_object_end(&request->out);
+	return 0;
+}
+
+static bool is_as_wanted(struct engine *engine, const struct call *call, const struct panbind_bo *bo)
+{
+	const char *vm = panbind_session_bo_vm(engine->session, bo);
+	uint64_t page = PANBIND_PAGE_SIZE - 1;
+
+	return panbind_bo_size(bo) == ((call->size + page) & ~page) && panbind_bo_flags(bo) == call->flags &&
+	       (vm && call->vm ? strcmp(vm, call->vm) == 0 : !vm && !call->vm);
+}
+
+int engine_bo_ensure(struct engine *engine, struct request *request)
+{
+	const char *name = request->call.name;
+	struct panbind_bo *bo = panbind_session_bo(engine->session, name);
+
+	if (!bo)
+		return engine_bo_create(engine, request);
+	if (!is_as_wanted(engine, &request->call, bo))
+		return refuse(request, RPC_EXISTS, EEXIST, "/params/name",
+			      "there is a BO of that name, of another size or kind");
+	describe(request, registry_get(&engine->registry, OBJECT_BO, name), "size", panbind_bo_size(bo), false);
+	jw_object_end(&request->out);
+	return 0;
 }
 
 /* ---- Destroying ---- */
@@ -191,6 +235,8 @@ int engine_vm_destroy(struct engine *engine, struct request *request)
 
 	if (!panbind_session_vm(engine->session, request->call.name))
 		return destroy_nothing(engine, request, "VM");
+	if (engine_check_generation(engine, request, request->call.name) != 0)
+		return request->error.code;
 	unit = unit_new(engine, UNIT_VM_DESTROY, request->call.name);
 	if (!unit)
 		return refuse(request, RPC_INTERNAL, ENOMEM, NULL, "out of memory");

@@ -54,6 +54,8 @@ struct engine {
 	struct panbind_batch *batch;
 	struct panbind_log_op *ops; /* room for an entry's */
 	size_t op_room;
+	struct panbind_vm **touched; /* room for the VMs of an entry */
+	size_t touched_room;
 
 	struct unit *oldest, **newest; /* units, in the order of the log */
 	atomic_bool refused;	       /* set by the log's thread: some unit was */
@@ -90,6 +92,14 @@ void engine_fill_entry(const struct request *request, enum panbind_log_kind kind
 /** The entry says how it ended. */
 void engine_fill_failure(struct panbind_log_entry *entry, const struct panbind_error *error,
 			 enum panbind_outcome outcome);
+/** The call's if_generation, if it has one, holds for this VM: 0, or RPC_STALE with the refusal. */
+int engine_check_generation(struct engine *engine, struct request *request, const char *vm);
+/** The mapping of this VM was changed last by that entry of the log. */
+void engine_note_change(struct engine *engine, const char *vm, uint64_t seq);
+/** Create a VM, also when those that wait for the log before they go take up the driver's last place. */
+int engine_make_vm(struct engine *engine, uint64_t va_range, struct panbind_vm **ret_vm, struct panbind_error *reterr);
+/** Room in engine->touched. 0 or -ENOMEM. */
+int engine_make_touched_room(struct engine *engine, size_t count);
 /** Room in engine->ops. 0 or -ENOMEM. */
 int engine_make_op_room(struct engine *engine, size_t count);
 uint64_t now_ns(void);

@@ -63,6 +63,7 @@ static int adopt_bo(void *data, const struct panbind_log_object *object, struct 
 
 	if (r < 0)
 		return cannot_adopt(replay, "BO", object->ref.name, r);
+	panbind_bo_set_generation(bo, object->ref.generation);
 	if (replay->record)
 		return 0; /* logged at the end, when the VM that it may belong to is there */
 	return registry_set(&engine->registry, OBJECT_BO, object->ref.name, object->ref.generation);
@@ -280,6 +281,8 @@ static int replay_log(struct engine *engine, struct request *request, struct pan
 		give_up(replay, bos_before);
 		return refuse(request, &error, r);
 	}
+	for (size_t i = 0; i < replay->name_count; i++)
+		engine_note_change(engine, replay->names[i], record.seq);
 	write_result(request, &result, replay->problems, record.seq);
 	return 0;
 }

@@ -148,6 +148,8 @@ static void write_result(struct request *request, struct running *running, const
 	jw_array_end(&running->output);
 	jw_array_end(&running->errors);
 	jw_object(out, "result");
+	if (running->more)
+		running->more(out, running->more_data);
 	jw_string(out, "outcome", panbind_outcome_name(result->outcome));
 	jw_int(out, "commands", (int64_t)result->commands);
 	jw_int(out, "ops", (int64_t)result->ops);
@@ -214,6 +216,25 @@ int engine_script_run(struct engine *engine, struct request *request)
 	if (r != 0)
 		return r;
 	running_begin(&running, engine, request);
+	r = run(engine, request, script, &running);
+	panbind_script_destroy(script);
+	jw_free(&running.output);
+	jw_free(&running.errors);
+	return r;
+}
+
+int engine_run_text(struct engine *engine, struct request *request, const char *text, engine_more_fn *more, void *data)
+{
+	struct panbind_error error = {.op = PANBIND_NO_OP};
+	struct panbind_script *script = NULL;
+	struct running running;
+	int r = panbind_script_parse("plan", text, strlen(text), NULL, &script, &error);
+
+	if (r < 0)
+		return rpc_error_from_library(&request->error, &error, APPLIED_NONE);
+	running_begin(&running, engine, request);
+	running.more = more;
+	running.more_data = data;
 	r = run(engine, request, script, &running);
 	panbind_script_destroy(script);
 	jw_free(&running.output);

@@ -7,6 +7,7 @@
 #define PBD_ENGINE_SCRIPT_H
 
 #include "engine_private.h"
+#include "engine_state.h"
 #include "record.h"
 
 /** A script that runs. */
@@ -16,7 +17,9 @@ struct running {
 	bool cut;
 	uint64_t kept_first, kept_last; /* entries of the transactions that stay, 0: none */
 	struct record failures;		/* entries of those that failed: waited for at the end */
-	bool failed, unclear;		/* some did; some left a VM that is not known, and no entry that says so */
+	engine_more_fn *more;		/* members before those of the result; NULL: none */
+	void *more_data;
+	bool failed, unclear; /* some did; some left a VM that is not known, and no entry that says so */
 };
 
 /** Parse the text of a call. 0, or the error's code. */

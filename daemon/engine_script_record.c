@@ -54,6 +54,8 @@ static int fill_object(struct engine *engine, const struct panbind_change *chang
 	entry->object.flags = created ? change->flags : 0;
 	entry->object.exclusive_vm.name = kind == OBJECT_BO && created ? change->vm : NULL;
 	entry->latency_ns = change->latency_ns;
+	if (kind == OBJECT_BO && created && panbind_session_bo(engine->session, name))
+		panbind_bo_set_generation(panbind_session_bo(engine->session, name), generation);
 	return registry_set(&engine->registry, kind, name, generation);
 }
 
@@ -144,6 +146,9 @@ static int record_done(struct engine *engine, struct running *running, const str
 		return r;
 	}
 	running->kept_last = record.seq;
+	for (size_t i = 0; i < changes->count; i++)
+		if (changes->changes[i].type != PANBIND_CHANGE_BO_CREATE)
+			engine_note_change(engine, changes->changes[i].vm, record.seq);
 	if (changes->flags & PANBIND_CHANGES_ASYNC)
 		flight_note(engine, changes->changes[0].vm, record.seq);
 	units_settle(engine); /* they may hold VMs that this transaction destroys */

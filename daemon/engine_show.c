@@ -112,6 +112,7 @@ static int write_vm(struct engine *engine, struct jw *out, const char *name, str
 {
 	jw_string(out, "name", name);
 	jw_int(out, "generation", (int64_t)registry_get(&engine->registry, OBJECT_VM, name));
+	jw_int(out, "map_generation", (int64_t)panbind_vm_map_generation(vm));
 	jw_hex(out, "va_range", panbind_vm_va_range(vm));
 	jw_int(out, "mappings", (int64_t)panbind_vm_mapping_count(vm));
 	return write_state(engine, out, name, vm);
@@ -141,13 +142,26 @@ int engine_vm_list(struct engine *engine, struct request *request)
 	return r < 0 ? refuse_state(request, r) : 0;
 }
 
+/** null: its name was given up. */
+static void write_name(struct engine *engine, struct jw *out, const struct panbind_bo *bo)
+{
+	const char *name = panbind_session_bo_name(engine->session, bo);
+
+	jw_string(out, "bo", name);
+	jw_int(out, "bo_generation", (int64_t)panbind_bo_generation(bo));
+	if (name)
+		return;
+	jw_string(out, "bo_was", panbind_bo_last_name(bo));
+	jw_hex(out, "bo_size", panbind_bo_size(bo));
+}
+
 static void write_mapping(struct engine *engine, struct jw *out, const struct panbind_mapping *mapping)
 {
 	jw_object(out, NULL);
 	jw_hex(out, "va", mapping->va);
 	jw_hex(out, "size", mapping->size);
-	if (mapping->bo) { /* null: its name was given up */
-		jw_string(out, "bo", panbind_session_bo_name(engine->session, mapping->bo));
+	if (mapping->bo) {
+		write_name(engine, out, mapping->bo);
 		jw_hex(out, "bo_offset", mapping->bo_offset);
 		engine_write_map_flags(out, mapping->flags);
 	}
@@ -213,6 +227,7 @@ int engine_vm_state(struct engine *engine, struct request *request)
 	if (!vm)
 		return request->error.code;
 	jw_object(&request->out, "result");
+	jw_int(&request->out, "map_generation", (int64_t)panbind_vm_map_generation(vm));
 	r = write_state(engine, &request->out, request->call.name, vm);
 	jw_object_end(&request->out);
 	return r < 0 ? refuse_state(request, r) : 0;

@@ -39,6 +39,12 @@ static const struct word verifies[] = {
 	{0},
 };
 
+static const struct word rebuild_sources[] = {
+	{"shadow", REBUILD_FROM_SHADOW},
+	{"log", REBUILD_FROM_LOG},
+	{0},
+};
+
 /* ---- Parameters that recur ---- */
 
 /* Rows, which the formatter takes for blocks. */
@@ -62,6 +68,19 @@ static const struct word verifies[] = {
 #define UNTIL_PARAM(what) \
 	{"until", PARAM_NUMBER, AT(until), .max = INT64_MAX, .has_offset = offsetof(struct call, has_until), .help = what}
 #define TXN_ID_HELP "The client's own id; the same id again gives the first outcome and does nothing"
+#define IF_GENERATION_PARAM \
+	{"if_generation", PARAM_NUMBER, AT(if_generation), .max = INT64_MAX, \
+	 .has_offset = offsetof(struct call, has_if_generation), \
+	 .help = "Refuse (ESTALE) unless the VM's mapping is of this generation, see map_generation of vm.show"}
+#define DRY_RUN_PARAM \
+	{"dry_run", PARAM_BOOL, AT(check), .help = "Say what would be done; change nothing"}
+#define SEQ_PARAM(what) \
+	{"seq", PARAM_NUMBER, AT(seq), .max = INT64_MAX, .has_offset = offsetof(struct call, has_seq), .help = what}
+#define ENSURE_PARAMS \
+	{"comment", PARAM_TEXT, AT(comment), .max = 4096, .help = "Kept in the log's entry"}, \
+	{"durability", PARAM_WORD, AT(durability), .words = durabilities, \
+	 .help = "What the answer waits for: the log's sync (default), its write, or nothing"}, \
+	DEVICE_PARAM
 #define RECORD_PARAMS \
 	{"txn_id", PARAM_TEXT, AT(txn_id), .min = 1, .max = 128, .help = TXN_ID_HELP}, \
 	{"comment", PARAM_TEXT, AT(comment), .max = 4096, .help = "Kept in the log's entry"}, \
@@ -75,7 +94,22 @@ static const struct param p_vm_create[] = {
 	{"va_range", PARAM_NUMBER, AT(va_range), .max = UINT64_MAX, .help = "Bytes of VA; 0 lets the driver choose"},
 	RECORD_PARAMS,
 };
-static const struct param p_vm_destroy[] = {NAME_PARAM("Name of the VM"), MISSING_OK_PARAM, RECORD_PARAMS};
+static const struct param p_vm_ensure[] = {
+	NAME_PARAM("Name of the VM"),
+	{"va_range", PARAM_NUMBER, AT(va_range), .max = UINT64_MAX, .help = "Bytes of VA that it has at least"},
+	ENSURE_PARAMS,
+};
+static const struct param p_vm_destroy[] = {
+	NAME_PARAM("Name of the VM"), MISSING_OK_PARAM, IF_GENERATION_PARAM, RECORD_PARAMS,
+};
+static const struct param p_vm_rebuild[] = {
+	NAME_PARAM("Name of the VM"),
+	{"from", PARAM_WORD, AT(from), .words = rebuild_sources,
+	 .help = "What it is to map: what was bound (default), or what the log says"},
+	{"force", PARAM_BOOL, AT(force), .help = "Also a VM that is usable"},
+	IF_GENERATION_PARAM,
+	RECORD_PARAMS,
+};
 static const struct param p_vm_show[] = {
 	NAME_PARAM("Name of the VM"),
 	{"map", PARAM_BOOL, AT(map), .help = "List its mappings"},
@@ -92,6 +126,14 @@ static const struct param p_bo_create[] = {
 	{"vm", PARAM_NAME, AT(vm), .help = "The only VM that may map it"},
 	RECORD_PARAMS,
 };
+static const struct param p_bo_ensure[] = {
+	NAME_PARAM("Name of the BO"),
+	{"size", PARAM_NUMBER, .required = true, AT(size), .min = 1, .max = UINT64_MAX,
+	 .help = "Bytes, rounded up to pages"},
+	{"flags", PARAM_FLAGS, AT(flags), .words = bo_flags, .help = "How the CPU may map it"},
+	{"vm", PARAM_NAME, AT(vm), .help = "The only VM that may map it"},
+	ENSURE_PARAMS,
+};
 static const struct param p_bo_destroy[] = {NAME_PARAM("Name of the BO"), MISSING_OK_PARAM, RECORD_PARAMS};
 static const struct param p_bo_read[] = {
 	NAME_PARAM("Name of the BO"),
@@ -105,11 +147,17 @@ static const struct param p_bo_write[] = {
 	{"data", PARAM_BASE64, .required = true, AT(data), .max = 1 << 20, .help = "Base64 of at most 1 MiB"},
 	DEVICE_PARAM,
 };
-static const struct param p_map[] = {VM_PARAM, VA_PARAM, SIZE_PARAM, BO_PARAMS, RECORD_PARAMS};
-static const struct param p_range[] = {VM_PARAM, VA_PARAM, SIZE_PARAM, RECORD_PARAMS};
+static const struct param p_map[] = {
+	VM_PARAM, VA_PARAM, SIZE_PARAM, BO_PARAMS, IF_GENERATION_PARAM, RECORD_PARAMS,
+};
+static const struct param p_ensure[] = {
+	VM_PARAM, VA_PARAM, SIZE_PARAM, BO_PARAMS, IF_GENERATION_PARAM, ENSURE_PARAMS,
+};
+static const struct param p_range[] = {VM_PARAM, VA_PARAM, SIZE_PARAM, IF_GENERATION_PARAM, RECORD_PARAMS};
 static const struct param p_txn_run[] = {
 	{"vm", PARAM_NAME, AT(vm), .help = "The VM of ops that name none"},
 	{"ops", PARAM_OPS, .required = true, AT(ops), .help = "What to do, in order, all or nothing"},
+	IF_GENERATION_PARAM,
 	RECORD_PARAMS,
 };
 static const struct param p_txn_status[] = {
@@ -134,6 +182,36 @@ static const struct param p_state_plan[] = {
 	{"file", PARAM_TEXT, AT(file), .max = 95, .help = "Its name in messages"},
 	{"defines", PARAM_DEFINES, AT(defines), .help = "Values of $NAME"},
 	DEVICE_PARAM,
+};
+static const struct param p_state_diff[] = {
+	VM_PARAM,
+	SEQ_PARAM("As the log has it after this entry; by default as it is now"),
+	{"to_vm", PARAM_NAME, AT(to_vm), .help = "The VM to compare with; the same one by default"},
+	{"to_seq", PARAM_NUMBER, AT(to_seq), .max = INT64_MAX, .has_offset = offsetof(struct call, has_to_seq),
+	 .help = "That one as the log has it after this entry"},
+	{"text", PARAM_TEXT, AT(text), .max = UINT32_MAX, .help = "That one as this script makes it; it includes no files"},
+	{"file", PARAM_TEXT, AT(file), .max = 95, .help = "The script's name in messages"},
+	{"limit", PARAM_NUMBER, AT(limit), .min = 1, .max = 100000, .fallback = 1000, .help = "Differences at most"},
+	DEVICE_PARAM,
+};
+static const struct param p_state_apply[] = {
+	VM_PARAM,
+	{"text", PARAM_TEXT, AT(text), .max = UINT32_MAX,
+	 .help = "The script whose VM it shall be like; BOs that are not there are created"},
+	{"file", PARAM_TEXT, AT(file), .max = 95, .help = "The script's name in messages"},
+	SEQ_PARAM("Or: as the log has it after this entry"),
+	{"to_vm", PARAM_NAME, AT(to_vm), .help = "Which VM of the script or of the log; alone: one that is there now"},
+	DRY_RUN_PARAM,
+	IF_GENERATION_PARAM,
+	RECORD_PARAMS,
+};
+static const struct param p_state_undo[] = {
+	{"seq", PARAM_NUMBER, .required = true, AT(seq), .min = 1, .max = INT64_MAX, .help = "The entry to undo"},
+	{"force", PARAM_BOOL, AT(force),
+	 .help = "Although later entries touched its range, and without what is gone for good"},
+	DRY_RUN_PARAM,
+	IF_GENERATION_PARAM,
+	RECORD_PARAMS,
 };
 static const struct param p_journal_show[] = {
 	{"since", PARAM_NUMBER, AT(since), .max = INT64_MAX, .fallback = 1, .help = "The first sequence number"},
@@ -215,22 +293,71 @@ static const struct field r_bo_created[] = {
 	{"size", FIELD_HEX, "Bytes, rounded up"},
 	SEQ_FIELD,
 };
+static const struct field r_vm_ensured[] = {
+	{"name", FIELD_TEXT, "As asked"},
+	{"generation", FIELD_INT, "Which VM of that name"},
+	{"va_range", FIELD_HEX, "Bytes of VA it has"},
+	{"created", FIELD_BOOL, "false: it was there"},
+	SEQ_FIELD,
+};
+static const struct field r_bo_ensured[] = {
+	{"name", FIELD_TEXT, "As asked"},
+	{"generation", FIELD_INT, "Which BO of that name"},
+	{"size", FIELD_HEX, "Bytes it has"},
+	{"created", FIELD_BOOL, "false: it was there"},
+	SEQ_FIELD,
+};
+static const struct field r_rebuilt[] = {
+	{"name", FIELD_TEXT, "As asked"},
+	{"generation", FIELD_INT, "Of the new VM"},
+	{"map_generation", FIELD_INT, "Of its mapping"},
+	{"mappings", FIELD_INT, "How many there are"},
+	{"ops", FIELD_INT, "Ops that made them"},
+	{"lost_bytes", FIELD_HEX, "Bytes of VA that could not be brought back"},
+	{"lost", FIELD_LIST, "The first thousand of those ranges: va, size, bo, bo_offset, reason"},
+	SEQ_FIELD,
+};
+static const struct field r_diff[] = {
+	{"same", FIELD_BOOL, "There is no difference"},
+	{"count", FIELD_INT, "How many there are"},
+	{"ops", FIELD_INT, "How many ops lead from the one to the other"},
+	{"differences", FIELD_LIST, "change (-, +, ~), type (range, region, bo), va, size, from, to, anew"},
+};
+static const struct field r_applied[] = {
+	{"planned", FIELD_INT, "Ops that it takes; 0: it is so already"},
+	{"script", FIELD_TEXT, "What is done, as a script"},
+	OUTCOME_FIELD,
+	{"ops", FIELD_INT, "Ops that were done"},
+	SEQ_FIELD,
+};
+static const struct field r_undone[] = {
+	{"undone", FIELD_INT, "The entry"},
+	{"planned", FIELD_INT, "Ops that it takes; 0: all is as it was before already"},
+	{"script", FIELD_TEXT, "What is done, as a script"},
+	{"conflicts", FIELD_LIST, "Later entries that touched its range"},
+	{"left", FIELD_LIST, "With force, what stays as it is: vm, va, size, reason"},
+	OUTCOME_FIELD,
+	{"ops", FIELD_INT, "Ops that were done"},
+	SEQ_FIELD,
+};
 static const struct field r_destroyed[] = {{"destroyed", FIELD_BOOL, "false: there was none"}, SEQ_FIELD};
-static const struct field r_vms[] = {{"vms", FIELD_LIST, "name, generation, state, va_range, mappings"}};
+static const struct field r_vms[] = {{"vms", FIELD_LIST, "name, generation, map_generation, state, va_range, mappings"}};
 static const struct field r_bos[] = {{"bos", FIELD_LIST, "name, generation, size, flags, vm"}};
 static const struct field r_vm[] = {
 	{"name", FIELD_TEXT, "As asked"},
 	{"generation", FIELD_INT, "Which VM of that name"},
+	{"map_generation", FIELD_INT, "Changes with each change of the mapping: the entry that changed it last, if there is a log"},
 	{"state", FIELD_TEXT, "usable, unusable or poisoned"},
 	{"reason", FIELD_TEXT, "Why it is not usable"},
 	{"lost", FIELD_INT, "Sequence number of the entry since which its mapping is not known"},
 	{"va_range", FIELD_HEX, "Bytes of VA"},
 	{"mappings", FIELD_INT, "How many there are"},
 	{"regions", FIELD_LIST, "Sparse regions: va, size"},
-	{"map", FIELD_LIST, "Mappings: va, size, bo, bo_offset, flags, sparse"},
+	{"map", FIELD_LIST, "Mappings: va, size, bo (null: it has no name any more; bo_was, bo_size), bo_generation, bo_offset, flags, sparse"},
 	{"next", FIELD_HEX, "Ask again with this va: there are more mappings"},
 };
 static const struct field r_state[] = {
+	{"map_generation", FIELD_INT, "As in vm.show"},
 	{"state", FIELD_TEXT, "usable, unusable or poisoned"},
 	{"reason", FIELD_TEXT, "Why it is not usable"},
 	{"lost", FIELD_INT, "Sequence number of the entry since which its mapping is not known"},
@@ -269,7 +396,9 @@ static const struct field r_script[] = {
 	{"errors", FIELD_LIST, "With keep_going: file, line, column, message"},
 	SEQ_FIELD,
 };
-static const struct field r_dump[] = {{"script", FIELD_TEXT, "Rebuilds the state; contents of BOs are not part of it"}};
+static const struct field r_dump[] = {
+	{"script", FIELD_TEXT, "Rebuilds the state; contents of BOs are not part of it"},
+};
 static const struct field r_plan[] = {
 	{"transactions", FIELD_LIST, "vm, file, line, ops, dropped, guarantee, units: as panbind plan --json has them"},
 	{"totals", FIELD_OBJECT, "Sums over all transactions"},
@@ -320,6 +449,10 @@ static const struct method table[] = {
 	 .help = "Say what a device is and can do"},
 	{"vm.create", ROLE_BIND, DEVICE(engine_vm_create), RECORDED, PARAMS(p_vm_create), RESULTS(r_vm_created),
 	 .help = "Create a VM; it lives until it is destroyed, whoever comes and goes"},
+	{"vm.ensure", ROLE_BIND, DEVICE(engine_vm_ensure), RECORDED, PARAMS(p_vm_ensure), RESULTS(r_vm_ensured),
+	 .help = "Create a VM unless there is one of that name"},
+	{"vm.rebuild", ROLE_BIND, DEVICE(engine_vm_rebuild), RECORDED, PARAMS(p_vm_rebuild), HEAVY, RESULTS(r_rebuilt),
+	 .help = "Put a new VM with the same mapping in the place of one that is lost"},
 	{"vm.destroy", ROLE_BIND, DEVICE(engine_vm_destroy), RECORDED, PARAMS(p_vm_destroy), RESULTS(r_destroyed),
 	 .help = "Destroy a VM and all mappings in it"},
 	{"vm.list", ROLE_READ, DEVICE(engine_vm_list), PARAMS(p_device), RESULTS(r_vms),
@@ -330,6 +463,8 @@ static const struct method table[] = {
 	 .help = "Ask the driver whether a VM is usable"},
 	{"bo.create", ROLE_BIND, DEVICE(engine_bo_create), RECORDED, PARAMS(p_bo_create), RESULTS(r_bo_created),
 	 .help = "Create a buffer object"},
+	{"bo.ensure", ROLE_BIND, DEVICE(engine_bo_ensure), RECORDED, PARAMS(p_bo_ensure), RESULTS(r_bo_ensured),
+	 .help = "Create a buffer object unless the same is there"},
 	{"bo.destroy", ROLE_BIND, DEVICE(engine_bo_destroy), RECORDED, PARAMS(p_bo_destroy), RESULTS(r_destroyed),
 	 .help = "Give a buffer object up; live mappings keep its memory"},
 	{"bo.list", ROLE_READ, DEVICE(engine_bo_list), PARAMS(p_device), RESULTS(r_bos),
@@ -340,6 +475,8 @@ static const struct method table[] = {
 	 .help = "Write into a BO; contents are not part of the log"},
 	{"bind.map", ROLE_BIND, DEVICE(engine_bind_map), RECORDED, PARAMS(p_map), RESULTS(r_bound),
 	 .help = "Map a piece of a BO over whatever is there"},
+	{"bind.ensure", ROLE_BIND, DEVICE(engine_bind_ensure), RECORDED, PARAMS(p_ensure), RESULTS(r_bound),
+	 .help = "Map a piece of a BO unless it is mapped so already; then `ops` is 0"},
 	{"bind.unmap", ROLE_BIND, DEVICE(engine_bind_unmap), RECORDED, PARAMS(p_range), RESULTS(r_bound),
 	 .help = "Unmap a range; holes in it are fine"},
 	{"sparse.reserve", ROLE_BIND, DEVICE(engine_sparse_reserve), RECORDED, PARAMS(p_range), RESULTS(r_bound),
@@ -360,6 +497,12 @@ static const struct method table[] = {
 	 .help = "Write the script that rebuilds the state"},
 	{"state.plan", ROLE_READ, DEVICE(engine_state_plan), PARAMS(p_state_plan), HEAVY, RESULTS(r_plan),
 	 .help = "Say what a script would do, unit by unit, and do nothing"},
+	{"state.diff", ROLE_READ, DEVICE(engine_state_diff), PARAMS(p_state_diff), HEAVY, RESULTS(r_diff),
+	 .help = "Say how what a VM maps differs from another VM, from the log, or from what a script makes"},
+	{"state.apply", ROLE_BIND, DEVICE(engine_state_apply), RECORDED, PARAMS(p_state_apply), HEAVY, RESULTS(r_applied),
+	 .help = "Make a VM map what is wanted, with as few ops as it takes, in one transaction"},
+	{"state.undo", ROLE_BIND, DEVICE(engine_state_undo), RECORDED, PARAMS(p_state_undo), HEAVY, RESULTS(r_undone),
+	 .help = "Put back what an entry of the log displaced"},
 	{"journal.show", ROLE_READ, LOOP(server_journal_show), PARAMS(p_journal_show), HEAVY, RESULTS(r_entries),
 	 .help = "List entries of the log"},
 	{"journal.status", ROLE_READ, LOOP(server_journal_status), PARAMS(p_device), RESULTS(r_journal),

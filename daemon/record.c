@@ -87,7 +87,7 @@ static int next_generation(struct engine *engine, enum object_kind kind, const c
 	return registry_set(&engine->registry, kind, name, *ret_generation);
 }
 
-int record_bo(struct record *record, const char *name, const struct panbind_bo *bo, const char *comment)
+int record_bo(struct record *record, const char *name, struct panbind_bo *bo, const char *comment)
 {
 	struct panbind_log_entry entry;
 	uint64_t generation;
@@ -99,6 +99,7 @@ int record_bo(struct record *record, const char *name, const struct panbind_bo *
 	entry.object.size = panbind_bo_size(bo);
 	entry.object.flags = panbind_bo_flags(bo);
 	entry.object.exclusive_vm.name = panbind_session_bo_vm(record->engine->session, bo);
+	panbind_bo_set_generation(bo, generation);
 	return record_append(record, &entry);
 }
 

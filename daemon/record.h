@@ -27,7 +27,7 @@ int record_append(struct record *record, const struct panbind_log_entry *entry);
 int record_finish(struct record *record);
 
 /** Entries that create, again, an object with its name, and fill a VM. @comment says why. */
-int record_bo(struct record *record, const char *name, const struct panbind_bo *bo, const char *comment);
+int record_bo(struct record *record, const char *name, struct panbind_bo *bo, const char *comment);
 int record_vm(struct record *record, const char *name, const char *comment);
 int record_map(struct record *record, const char *name, const char *comment);
 /** An entry that says that the mapping of a VM is not known any more. */

@@ -25,6 +25,7 @@ enum rpc_code {
 	RPC_TOO_LARGE = -32005,	    /* beyond a limit of the greeting */
 	RPC_BUSY = -32006,	    /* not now: too many connections, or stopping */
 	RPC_REUSED = -32007,	    /* the txn_id came with another request before */
+	RPC_STALE = -32008,	    /* what the call counts on has changed since */
 };
 
 enum applied { APPLIED_NONE, APPLIED_ALL, APPLIED_PARTIAL, APPLIED_UNKNOWN };

@@ -231,6 +231,33 @@ typedef int append_fn(struct panbind_log *log, const struct panbind_log_entry *e
 		      enum panbind_log_durability durability, panbind_log_done_fn *done, void *data, uint64_t *ret_seq,
 		      struct panbind_error *reterr);
 
+/**
+ * The VMs whose mapping the unit changes, in engine->touched: found before the entry is queued, since the call and the
+ * names in it may be gone as soon as it is. No memory: they keep the generations that the library gave them.
+ */
+static size_t find_touched(struct engine *engine, const struct unit *unit, const struct panbind_log_entry *entry)
+{
+	size_t count = 0;
+
+	if (unit->kind == UNIT_VM_CREATE && engine_make_touched_room(engine, 1) == 0)
+		engine->touched[count++] = panbind_session_vm(engine->session, unit->name);
+	for (size_t i = 0; unit->kind == UNIT_BIND && i < entry->op_count; i++) {
+		if (i > 0 && strcmp(entry->ops[i].vm.name, entry->ops[i - 1].vm.name) == 0)
+			continue;
+		if (engine_make_touched_room(engine, count + 1) == 0)
+			engine->touched[count++] = panbind_session_vm(engine->session, entry->ops[i].vm.name);
+	}
+	return count;
+}
+
+/** A refusal of the entry undoes the change, and brings the generation back with it. */
+static void note_changes(struct engine *engine, size_t count, uint64_t seq)
+{
+	for (size_t i = 0; i < count; i++)
+		if (engine->touched[i])
+			panbind_vm_set_map_generation(engine->touched[i], seq);
+}
+
 int unit_record(struct unit *unit, struct request *request, const struct panbind_log_entry *entry)
 {
 	struct engine *engine = unit->engine;
@@ -242,15 +269,18 @@ int unit_record(struct unit *unit, struct request *request, const struct panbind
 	bool here = waits && request->alone;
 	append_fn *append = here ? panbind_log_append_here : panbind_log_append;
 	struct panbind_error error = {0};
+	size_t touched;
 
 	if (!engine->log)
 		return record_without_log(unit, request);
+	touched = find_touched(engine, unit, entry);
 	unit->request = waits ? request : NULL;
 	if (append(engine->log, entry, durability, on_done, unit, &unit->seq, &error) < 0) {
 		unit->request = NULL;
 		return refused_at_once(unit, request, &error);
 	}
 	queue_unit(unit);
+	note_changes(engine, touched, unit->seq);
 	if (here)
 		units_settle(engine);
 	if (!waits) {

@@ -331,6 +331,12 @@ int panbind_log_state_next_mapping(const struct panbind_log_state *state, size_t
 int panbind_log_state_next_region(const struct panbind_log_state *state, size_t vm_index, uint64_t va, uint64_t *ret_va,
 				  uint64_t *ret_size);
 
+/**
+ * The same as a value that libpanbind compares with others: panbind_state_diff(). BOs are known by name and generation.
+ * It outlives the state. -ENOENT no VM at that index, -ENOMEM.
+ */
+int panbind_log_state_value(const struct panbind_log_state *state, size_t vm_index, struct panbind_state **ret_state);
+
 /* ---- Export, import ---------------------------------------------------------------------------------------------- */
 
 /**

@@ -203,6 +203,8 @@ const char *panbind_bo_label(const struct panbind_bo *bo);
  */
 void panbind_bo_set_generation(struct panbind_bo *bo, uint64_t generation);
 uint64_t panbind_bo_generation(const struct panbind_bo *bo);
+/** The last name that a session took away from it, or NULL. Valid as long as its next one is not taken away. */
+const char *panbind_bo_last_name(const struct panbind_bo *bo);
 
 /**
  * Map the whole BO into the CPU's address space, read and write; one mapping is kept and shared by all callers, and
@@ -809,6 +811,15 @@ int panbind_state_map(struct panbind_state *state, uint64_t va, uint64_t size, u
 int panbind_state_add_region(struct panbind_state *state, uint64_t va, uint64_t size);
 /** How many ranges a state has. */
 size_t panbind_state_count(const struct panbind_state *state);
+/** One range of a state. */
+struct panbind_state_range {
+	uint64_t va, size, bo_offset;
+	uint32_t bo; /* its index, or PANBIND_STATE_SPARSE */
+	uint32_t flags;
+};
+/** The range, or the region, at @index, in order of VA: 0 or -ENOENT. */
+int panbind_state_range(const struct panbind_state *state, size_t index, struct panbind_state_range *ret_range);
+int panbind_state_region(const struct panbind_state *state, size_t index, uint64_t *ret_va, uint64_t *ret_size);
 /** A BO by its index, or NULL. Valid as long as the state. */
 const struct panbind_state_bo *panbind_state_bo(const struct panbind_state *state, uint32_t index);
 
@@ -884,6 +895,12 @@ const struct panbind_state_op *panbind_state_diff_op(const struct panbind_state_
  */
 int panbind_state_diff_run(const struct panbind_state_diff *diff, struct panbind_vm *vm,
 			   enum panbind_outcome *ret_outcome, struct panbind_error *reterr);
+
+/**
+ * Write the script that makes a VM of that name which maps what @state says, with all BOs that it takes: a dump. The
+ * text is for free(3). -ENOMEM.
+ */
+int panbind_state_script(const struct panbind_state *state, const char *vm, char **ret_text);
 
 #define PANBIND_STATE_CREATE_BOS (1u << 0) /* make BOs that are not there, empty */
 

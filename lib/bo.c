@@ -333,3 +333,8 @@ uint64_t panbind_bo_generation(const struct panbind_bo *bo)
 {
 	return bo->generation;
 }
+
+const char *panbind_bo_last_name(const struct panbind_bo *bo)
+{
+	return bo->last_name;
+}

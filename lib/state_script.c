@@ -74,12 +74,14 @@ int panbind_script_state(const struct panbind_script *script, const char *vm, st
 /* ---- To a script ---- */
 
 struct writing {
-	struct panbind_session *session;
+	struct panbind_session *session; /* NULL: there is nothing yet, neither the VM nor a BO */
 	const char *vm;
 	uint32_t flags;
 	const struct panbind_state_diff *diff;
 	FILE *out;
-	bool *made; /* by index of a BO of diff->to */
+	char (*made)[32]; /* by index of a BO of diff->to: the name it was made with, if that is not its own; "." else
+			   */
+	uint32_t last_number;
 	struct panbind_error *reterr;
 };
 
@@ -90,30 +92,69 @@ static int refuse(struct writing *writing, int code, const struct panbind_state_
 			      op->bo->name ? op->bo->name : "(unnamed)", why);
 }
 
+static char *made_as(const struct writing *writing, const struct panbind_state_bo *bo)
+{
+	return writing->made[bo - writing->diff->to->bos];
+}
+
+static const char *name_of(const struct writing *writing, const struct panbind_state_bo *bo)
+{
+	const char *made = made_as(writing, bo);
+
+	return made[0] && made[0] != '.' ? made : bo->name;
+}
+
+static bool is_taken(const struct writing *writing, const char *name)
+{
+	const struct panbind_state *to = writing->diff->to;
+
+	if (writing->session && panbind_session_bo(writing->session, name))
+		return true;
+	for (size_t i = 0; i < to->bo_count; i++)
+		if (to->bos[i].name && !to->bos[i].nameless && strcmp(to->bos[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* A BO without a name has one for as long as it takes to map it. */
+static void choose_name(struct writing *writing, const struct panbind_state_bo *bo)
+{
+	char *made = made_as(writing, bo);
+
+	if (!bo->nameless) {
+		made[0] = '.';
+		return;
+	}
+	do
+		snprintf(made, sizeof(writing->made[0]), "unnamed-%" PRIu32, ++writing->last_number);
+	while (is_taken(writing, made));
+}
+
 static int write_bo(struct writing *writing, const struct panbind_state_op *op)
 {
-	bool *made = &writing->made[op->bo - writing->diff->to->bos];
-
-	if (*made)
+	if (made_as(writing, op->bo)[0])
 		return 0;
-	if (!(writing->flags & PANBIND_STATE_CREATE_BOS) || !op->bo->name)
+	if (!(writing->flags & PANBIND_STATE_CREATE_BOS) || (!op->bo->name && !op->bo->nameless))
 		return refuse(writing, -ENOENT, op,
 			      op->bo->nameless ? "which is gone for good" : "and there is none of that name");
-	if (op->object)
+	if (op->object && writing->session)
 		return refuse(writing, -ENOENT, op, "which has no name any more, and cannot be mapped again");
-	fprintf(writing->out, "bo create %s 0x%" PRIx64 "%s%s%s%s\n", op->bo->name, op->bo->size,
+	choose_name(writing, op->bo);
+	fprintf(writing->out, "bo create %s 0x%" PRIx64 "%s%s%s%s\n", name_of(writing, op->bo), op->bo->size,
 		op->bo->exclusive ? " --vm=" : "", op->bo->exclusive ? writing->vm : "",
 		op->bo->flags & PANBIND_BO_NO_MMAP ? " --no-mmap" : "",
 		op->bo->flags & PANBIND_BO_WB_MMAP ? " --wb" : "");
-	*made = true;
 	return 0;
 }
 
 static int check_bo(struct writing *writing, const struct panbind_state_op *op)
 {
-	const struct panbind_bo *bo =
-		op->bo->name && !op->bo->nameless ? panbind_session_bo(writing->session, op->bo->name) : NULL;
+	const struct panbind_bo *bo = NULL;
 
+	if (!writing->session)
+		return write_bo(writing, op);
+	if (op->bo->name && !op->bo->nameless)
+		bo = panbind_session_bo(writing->session, op->bo->name);
 	/* A name given up may be another BO's now; a BO that has its old name back, or still has it, is as good. */
 	if (!bo && op->object && op->bo->name && panbind_session_bo(writing->session, op->bo->name) == op->object)
 		bo = op->object;
@@ -138,7 +179,7 @@ static void write_op(struct writing *writing, const struct panbind_state_op *op)
 
 	fprintf(writing->out, "%s %s 0x%" PRIx64 " 0x%" PRIx64, verbs[op->type], writing->vm, op->va, op->size);
 	if (op->type == PANBIND_CHANGE_MAP)
-		fprintf(writing->out, " %s+0x%" PRIx64 "%s%s%s", op->bo->name, op->bo_offset,
+		fprintf(writing->out, " %s+0x%" PRIx64 "%s%s%s", name_of(writing, op->bo), op->bo_offset,
 			op->flags & PANBIND_MAP_READONLY ? " --readonly" : "",
 			op->flags & PANBIND_MAP_NOEXEC ? " --noexec" : "",
 			op->flags & PANBIND_MAP_UNCACHED ? " --uncached" : "");
@@ -157,21 +198,23 @@ static int write_script(struct writing *writing)
 	for (size_t i = 0; r == 0 && (op = panbind_state_diff_op(writing->diff, i)); i++)
 		write_op(writing, op);
 	for (size_t i = 0; r == 0 && i < to->bo_count; i++)
-		if (writing->made[i] && to->bos[i].nameless)
-			fprintf(writing->out, "bo destroy %s\n", to->bos[i].name);
+		if (writing->made[i][0] && to->bos[i].nameless)
+			fprintf(writing->out, "bo destroy %s\n", writing->made[i]);
 	return r;
 }
 
 static int write_text(struct writing *writing, char **ret_text)
 {
 	pb_autofree char *text = NULL;
-	pb_autofree bool *made = calloc(writing->diff->to->bo_count + 1, sizeof(*made));
+	pb_autofree char(*made)[32] = calloc(writing->diff->to->bo_count + 1, sizeof(*made));
 	size_t size = 0;
 	int r = -ENOMEM;
 
 	writing->made = made;
 	writing->out = open_memstream(&text, &size);
 	if (writing->out) {
+		if (!writing->session)
+			fprintf(writing->out, "vm create %s\n", writing->vm);
 		r = made ? write_script(writing) : -ENOMEM;
 		if (ferror(writing->out) && r >= 0)
 			r = -ENOMEM;
@@ -205,4 +248,17 @@ int panbind_session_state_script(struct panbind_session *session, const char *vm
 	if (r == 0)
 		*ret_ops = panbind_state_diff_op_count(diff);
 	return r;
+}
+
+int panbind_state_script(const struct panbind_state *state, const char *vm, char **ret_text)
+{
+	pb_cleanup(pb_statep_destroy) struct panbind_state *empty = NULL;
+	pb_cleanup(pb_state_diffp_destroy) struct panbind_state_diff *diff = NULL;
+	struct writing writing = {.vm = vm, .flags = PANBIND_STATE_CREATE_BOS};
+	int r = panbind_state_create(&empty);
+
+	if (r == 0)
+		r = panbind_state_diff(empty, state, &diff);
+	writing.diff = diff;
+	return r == 0 ? write_text(&writing, ret_text) : r;
 }

@@ -121,6 +121,26 @@ size_t panbind_state_count(const struct panbind_state *state)
 	return state->count;
 }
 
+int panbind_state_range(const struct panbind_state *state, size_t index, struct panbind_state_range *ret_range)
+{
+	const struct pb_state_piece *piece;
+
+	if (index >= state->count)
+		return -ENOENT;
+	piece = &state->pieces[index];
+	*ret_range = (struct panbind_state_range){piece->va, piece->size, piece->bo_offset, piece->bo, piece->flags};
+	return 0;
+}
+
+int panbind_state_region(const struct panbind_state *state, size_t index, uint64_t *ret_va, uint64_t *ret_size)
+{
+	if (index >= state->region_count)
+		return -ENOENT;
+	*ret_va = state->regions[index].va;
+	*ret_size = state->regions[index].size;
+	return 0;
+}
+
 const struct panbind_state_bo *panbind_state_bo(const struct panbind_state *state, uint32_t index)
 {
 	return index < state->bo_count ? &state->bos[index] : NULL;

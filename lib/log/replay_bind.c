@@ -347,13 +347,14 @@ static int fail_alone(struct pb_replay *r, const struct pb_row *row)
 	return 0;
 }
 
-/* What depended on the moment cannot be expected again: a stop, a bind in flight; what a script found wrong outside its
- * ops cannot be tried at all. */
+/* What depended on the moment cannot be expected again: a stop, a bind in flight, a VM given up, a change since; what a
+ * script found wrong outside its ops cannot be tried at all. */
 static bool can_fail(const struct pb_row *row)
 {
 	const struct panbind_log_entry *entry = &row->entry;
 
 	if (row->op_count == 0 || entry->failing_op == PANBIND_NO_OP || entry->result == -ECANCELED ||
+	    entry->result == -EUCLEAN || entry->result == -ESTALE ||
 	    (entry->result == -EBUSY && entry->stage == PANBIND_STAGE_VALIDATE))
 		return false;
 	for (size_t i = 0; i < row->op_count; i++)

@@ -208,6 +208,132 @@ static void test_any_state_leads_to_any_other(void **state)
 	assert_true(changed > rounds / 2);
 }
 
+/* ---- Undo ---- */
+
+#define MOST_OPS 6
+
+/* What an undo knows of a transaction: its ranges in order, joined. */
+struct ranges {
+	uint64_t vas[MOST_OPS], sizes[MOST_OPS];
+	size_t count;
+};
+
+static void add_range(struct ranges *ranges, uint64_t va, uint64_t size)
+{
+	size_t at = ranges->count;
+
+	while (at > 0 && ranges->vas[at - 1] > va)
+		at--;
+	memmove(&ranges->vas[at + 1], &ranges->vas[at], (ranges->count - at) * sizeof(va));
+	memmove(&ranges->sizes[at + 1], &ranges->sizes[at], (ranges->count - at) * sizeof(va));
+	ranges->vas[at] = va;
+	ranges->sizes[at] = size;
+	ranges->count++;
+	for (size_t i = 0; i + 1 < ranges->count;) {
+		uint64_t end = ranges->vas[i] + ranges->sizes[i], next_end = ranges->vas[i + 1] + ranges->sizes[i + 1];
+
+		if (ranges->vas[i + 1] > end) {
+			i++;
+			continue;
+		}
+		ranges->sizes[i] = (next_end > end ? next_end : end) - ranges->vas[i];
+		ranges->count--;
+		memmove(&ranges->vas[i + 1], &ranges->vas[i + 2], (ranges->count - i - 1) * sizeof(va));
+		memmove(&ranges->sizes[i + 1], &ranges->sizes[i + 2], (ranges->count - i - 1) * sizeof(va));
+	}
+}
+
+static bool meets(const struct ranges *ranges, uint64_t va, uint64_t size)
+{
+	for (size_t i = 0; i < ranges->count; i++)
+		if (va < ranges->vas[i] + ranges->sizes[i] && ranges->vas[i] < va + size)
+			return true;
+	return false;
+}
+
+/* Commands that succeed, with the ranges that they touch. @away: stay out of these. */
+static void do_something(struct session_room *room, struct test_random *random, struct ranges *ranges,
+			 const struct ranges *away)
+{
+	static const char *const verbs[] = {"unmap v %" PRIu64 " %" PRIu64,
+					    "sparse reserve v %" PRIu64 " %" PRIu64,
+					    "sparse map v %" PRIu64 " %" PRIu64,
+					    "sparse release v %" PRIu64 " %" PRIu64,
+					    "map v %" PRIu64 " %" PRIu64 " b1 --readonly",
+					    "map v %" PRIu64 " %" PRIu64 " b2+4K"};
+	size_t verb = test_random_below(random, PB_ARRAY_SIZE(verbs));
+	uint64_t va, size;
+	char text[200];
+
+	random_range(random, &va, &size);
+	if (verb == 3 && !random_region(random, panbind_session_vm(room->session, "v"), &va, &size))
+		return;
+	if (away && meets(away, va, size))
+		return;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	snprintf(text, sizeof(text), verbs[verb], va, size);
+#pragma GCC diagnostic pop
+	if (session_room_run(room, text, 0) == 0 && ranges)
+		add_range(ranges, va, size);
+}
+
+/* Pages in the ranges as @before, others as @now. */
+static void assert_undone(const struct panbind_state *undone, const struct panbind_state *before,
+			  const struct panbind_state *now, const struct ranges *ranges)
+{
+	struct panbind_state *mended = NULL;
+
+	/* Grafted back, it is what was there before the undo: nothing else has changed. */
+	assert_int_equal(panbind_state_graft(undone, now, ranges->vas, ranges->sizes, ranges->count, &mended), 0);
+	assert_int_equal(differences(mended, now), 0);
+	panbind_state_destroy(mended);
+	/* And what is in the ranges is what was there before the entry. */
+	assert_int_equal(panbind_state_graft(before, undone, ranges->vas, ranges->sizes, ranges->count, &mended), 0);
+	assert_int_equal(differences(mended, before), 0);
+	panbind_state_destroy(mended);
+}
+
+static void test_undo_after_do_gives_what_was_before(void **state)
+{
+	struct test_random random = test_random_start("undos");
+	size_t rounds = test_rounds(2000, 50000), done = 0;
+	struct session_room *room = session_room_open("sim:");
+
+	session_room_must(room, "repeat 3 i\nbo create b$i 128K\nend\n");
+	for (size_t i = 0; i < rounds; i++) {
+		struct panbind_state *before, *after, *now, *wanted = NULL;
+		struct ranges ranges = {0};
+		bool others = i % 2;
+
+		session_room_must(room, "vm destroy v --missing-ok\nvm create v\n");
+		random_state(room, &random, "v");
+		/* Given a state, and a transaction that changes it, and later ones elsewhere. */
+		before = state_of(room, "v");
+		for (size_t j = test_random_below(&random, MOST_OPS); j > 0; j--)
+			do_something(room, &random, &ranges, NULL);
+		after = state_of(room, "v");
+		done += differences(before, after) > 0;
+		for (size_t j = 0; others && j < 6; j++)
+			do_something(room, &random, NULL, &ranges);
+		now = state_of(room, "v");
+		/* When it is undone, then its ranges are as before, and the rest as it is now. */
+		assert_int_equal(panbind_state_graft(now, before, ranges.vas, ranges.sizes, ranges.count, &wanted), 0);
+		lead_by_script(room, "v", wanted);
+		if (!others)
+			assert_int_equal(differences(wanted, before), 0);
+		else
+			assert_undone(wanted, before, now, &ranges);
+		truth_assert(panbind_session_vm(room->session, "v"));
+		panbind_state_destroy(before);
+		panbind_state_destroy(after);
+		panbind_state_destroy(now);
+		panbind_state_destroy(wanted);
+	}
+	session_room_close(room);
+	assert_true(done > rounds / 2);
+}
+
 /* What a dump makes on a fresh device is what it was made of: nothing differs, BOs that lost their names included. */
 static void test_a_dump_is_the_state(void **state)
 {
@@ -244,6 +370,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_any_state_leads_to_any_other),
+		cmocka_unit_test(test_undo_after_do_gives_what_was_before),
 		cmocka_unit_test(test_a_dump_is_the_state),
 	};
 
