@@ -155,8 +155,8 @@ status "a change with an id" 0 "$PANBIND" -j bo create once 64K --id=deploy-1 --
 seq=$(jq .result.seq "$TMP/out")
 status "the same again" 0 "$PANBIND" -j bo create once 64K --id=deploy-1
 json "is the same entry" .result.seq "$seq"
-status "the id on something else" 0 "$PANBIND" -j bo create other 64K --id=deploy-1
-json "is the first outcome, too" .result.seq "$seq"
+status "the id on something else is refused" 1 "$PANBIND" bo create other 64K --id=deploy-1
+ok "and why" grep -q "another request before" "$TMP/err"
 ok "and does nothing" bash -c '! "$0" bo list | grep -q other' "$PANBIND"
 status "a script with an id" 0 "$PANBIND" run --id=script-1 - <<<'unmap sv 0x10000 64K'
 status "again" 0 "$PANBIND" -j run --id=script-1 - <<<'unmap sv 0x10000 64K'

@@ -99,11 +99,12 @@ struct place {
 static void note_place(void *data, uint64_t seq, int result)
 {
 	struct place *place = data;
+	bool stops = place->stops; /* whoever waits may be gone with the place once it is reached */
 
 	assert_int_equal(result, 0);
 	place->thread = pthread_self();
 	sem_post(&place->reached);
-	if (place->stops)
+	if (stops)
 		sem_wait(&place->gate);
 }
 

@@ -143,11 +143,11 @@ static void a_refusal_is_expected_again(void **state)
 	log_entry(f->log, &entry);
 	replay_well(f);
 	/* What an unknown fence had to do with it cannot be told. */
+	op.bo_offset = 0;
 	op.syncs = "wait=unknown:3";
 	log_entry(f->log, &entry);
 	assert_int_equal(replay(f, "sim:").skipped, 1);
 	/* One that would be taken now is a difference. */
-	op.bo_offset = 0;
 	op.syncs = NULL;
 	log_entry(f->log, &entry);
 	assert_int_equal(replay(f, "sim:").differences, 1);

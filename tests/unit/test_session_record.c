@@ -23,8 +23,20 @@ struct book {
 	uint64_t latency_ns; /* of all changes */
 };
 
-static const char *const words[] = {"map",  "unmap", "reserve", "bind", "unbind", "release",
-				    "sync", "vm+",   "vm-",	"bo+",	"bo-"};
+static const char *const words[] = {
+	[PANBIND_CHANGE_MAP] = "map",
+	[PANBIND_CHANGE_UNMAP] = "unmap",
+	[PANBIND_CHANGE_SPARSE_RESERVE] = "reserve",
+	[PANBIND_CHANGE_SPARSE_BIND] = "bind",
+	[PANBIND_CHANGE_SPARSE_UNBIND] = "unbind",
+	[PANBIND_CHANGE_SPARSE_RELEASE] = "release",
+	[PANBIND_CHANGE_MAP_SPARSE] = "dummy",
+	[PANBIND_CHANGE_SYNC_ONLY] = "sync",
+	[PANBIND_CHANGE_VM_CREATE] = "vm+",
+	[PANBIND_CHANGE_VM_DESTROY] = "vm-",
+	[PANBIND_CHANGE_BO_CREATE] = "bo+",
+	[PANBIND_CHANGE_BO_DESTROY] = "bo-",
+};
 
 static void note(struct book *book, const struct panbind_change *change)
 {
