@@ -3,7 +3,8 @@
  * The state of a session as a script: VMs, BOs, sparse regions, mappings.
  *
  * Running the script on a fresh session gives the same state, and dumping that gives the same text. Mappings are
- * written piece by piece, as the VM has them; inside sparse regions only what is not the dummy. A BO that lost its name
+ * written as few as they can be: neighbours that go on in their BO with the same flags are one, as they become when the
+ * script is run; inside sparse regions only what is not the dummy. A BO that lost its name
  * while it is still mapped gets one for the duration of the script and loses it at the end. Contents of BOs, syncobjs
  * and poison are not part of a dump; poison is said in a comment.
  */
@@ -247,10 +248,37 @@ static void write_stray_sparse(struct dump *dump, struct pb_object *vm, const st
 	}
 }
 
+static bool goes_on(const struct panbind_mapping *m, const struct panbind_mapping *next)
+{
+	return m->size > 0 && next->va == m->va + m->size && next->bo == m->bo && next->flags == m->flags &&
+	       next->bo_offset == m->bo_offset + m->size;
+}
+
+static void write_mappings(struct dump *dump, struct pb_object *vm)
+{
+	struct panbind_mapping mapping, run = {.size = 0};
+
+	for_each_mapping(vm, mapping)
+	{
+		if (!mapping.sparse && goes_on(&run, &mapping)) {
+			run.size += mapping.size;
+			continue;
+		}
+		if (run.size > 0)
+			write_mapping(dump, vm->entry->name, &run);
+		run = mapping;
+		if (mapping.sparse) {
+			write_stray_sparse(dump, vm, &mapping);
+			run.size = 0;
+		}
+	}
+	if (run.size > 0)
+		write_mapping(dump, vm->entry->name, &run);
+}
+
 static void write_vm(struct dump *dump, struct pb_object *vm)
 {
 	const char *poison = panbind_vm_poison_reason(vm->vm);
-	struct panbind_mapping mapping;
 	uint64_t at = 0, va, size;
 
 	if (poison)
@@ -259,13 +287,7 @@ static void write_vm(struct dump *dump, struct pb_object *vm)
 		write_region(dump, vm, va, size);
 		at = va + size;
 	}
-	for_each_mapping(vm, mapping)
-	{
-		if (mapping.sparse)
-			write_stray_sparse(dump, vm, &mapping);
-		else
-			write_mapping(dump, vm->entry->name, &mapping);
-	}
+	write_mappings(dump, vm);
 }
 
 static int write_all(struct dump *dump)
