@@ -271,20 +271,27 @@ static int open_socket(struct server *server)
 	return r;
 }
 
-static int add_events(struct server *server)
+/* Before there is a socket: whoever sees it may already ask for the end. */
+static int add_stop_events(struct server *server)
 {
 	static const int signals[] = {SIGTERM, SIGINT};
-	struct timeval tick = {.tv_usec = TICK_MS * 1000};
 
-	event_assign(&server->accept_event, server->base, server->listen_fd, EV_READ | EV_PERSIST, on_accept, server);
-	event_assign(&server->wake_event, server->base, server->replies.wake_fd, EV_READ | EV_PERSIST, on_wake, server);
-	event_assign(&server->tick_event, server->base, -1, EV_PERSIST, on_tick, server);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
 		event_assign(&server->stop_event[i], server->base, signals[i], EV_SIGNAL | EV_PERSIST, on_stop_signal,
 			     server);
 		if (event_add(&server->stop_event[i], NULL) < 0)
 			return -ENOMEM;
 	}
+	return 0;
+}
+
+static int add_events(struct server *server)
+{
+	struct timeval tick = {.tv_usec = TICK_MS * 1000};
+
+	event_assign(&server->accept_event, server->base, server->listen_fd, EV_READ | EV_PERSIST, on_accept, server);
+	event_assign(&server->wake_event, server->base, server->replies.wake_fd, EV_READ | EV_PERSIST, on_wake, server);
+	event_assign(&server->tick_event, server->base, -1, EV_PERSIST, on_tick, server);
 	if (event_add(&server->accept_event, NULL) < 0 || event_add(&server->wake_event, NULL) < 0 ||
 	    event_add(&server->tick_event, &tick) < 0)
 		return -ENOMEM;
@@ -318,11 +325,14 @@ int server_start(struct server *server, const struct config *config, struct engi
 	r = queue_init(&server->replies, true);
 	if (r < 0)
 		return r;
-	r = open_socket(server);
-	if (r < 0)
-		return r;
 	server->base = new_base();
-	r = server->base ? add_events(server) : -ENOMEM;
+	r = server->base ? add_stop_events(server) : -ENOMEM;
+	if (r == 0) {
+		r = open_socket(server);
+		if (r < 0)
+			return r;
+		r = add_events(server);
+	}
 	if (r < 0)
 		say(SAY_ERROR, "cannot make the event loop: %s", strerror(-r));
 	return r;
