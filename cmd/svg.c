@@ -65,7 +65,8 @@ static int number_bos(struct page *page)
 	struct bo_place *places = calloc(2 * (vm->count + 1), sizeof(*places)), *firsts = places + vm->count + 1;
 	size_t firsts_count = 0;
 
-	page->bos = calloc(vm->count + 1, sizeof(*page->bos));
+	page->bos =
+		calloc(vm->count + 1, sizeof(page->bos[0])); /* NOLINT(bugprone-sizeof-expression): they are pointers */
 	page->mapped = calloc(vm->count + 1, sizeof(*page->mapped));
 	page->bo_of = calloc(vm->count + 1, sizeof(*page->bo_of));
 	if (!places || !page->bos || !page->mapped || !page->bo_of) {
@@ -492,7 +493,8 @@ static void draw_title(struct page *page)
 
 static void draw_key(const struct page *page, size_t place, const char *class, const char *text, uint64_t bytes)
 {
-	double x = LEFT + 280.0 * (double)(place % 4), y = page->y + 20.0 * (double)(place / 4);
+	size_t column = place % 4, row = place / 4;
+	double x = LEFT + 280.0 * (double)column, y = page->y + 20.0 * (double)row;
 	char size[OUT_NUMBER];
 	bool more = output_columns(text) > 30;
 
@@ -514,7 +516,7 @@ static void draw_key(const struct page *page, size_t place, const char *class, c
 
 static void draw_legend(struct page *page)
 {
-	size_t place = 0, listed = page->bo_count < LEGEND ? page->bo_count : LEGEND;
+	size_t place = 0, rows, listed = page->bo_count < LEGEND ? page->bo_count : LEGEND;
 	char class[16], more[64];
 
 	for (size_t i = 0; i < listed; i++) {
@@ -529,7 +531,8 @@ static void draw_legend(struct page *page)
 	draw_key(page, place++, "hole", "nothing mapped", 0);
 	if (page->vm->lock_count > 0)
 		draw_key(page, place++, "lock", "locked by the plan", 0);
-	page->y += 20.0 * (double)((place + 3) / 4) + 24;
+	rows = (place + 3) / 4;
+	page->y += 20.0 * (double)rows + 24;
 }
 
 /* ---- The document ---- */

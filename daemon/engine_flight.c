@@ -39,12 +39,14 @@ void flight_note(struct engine *engine, const char *vm, uint64_t seq)
 	struct flight *flight = find(engine, vm);
 
 	if (!flight) {
-		flight = calloc(1, sizeof(*flight) + strlen(vm) + 1);
+		size_t size = strlen(vm) + 1;
+
+		flight = calloc(1, sizeof(*flight) + size);
 		if (!flight) {
 			say(SAY_WARNING, "%s: no memory to watch %s", engine->name, vm);
 			return;
 		}
-		strcpy(flight->vm, vm);
+		memcpy(flight->vm, vm, size);
 		flight->generation = registry_get(&engine->registry, OBJECT_VM, vm);
 		flight->first_seq = seq;
 		flight->next = engine->flights;
