@@ -332,10 +332,10 @@ int panbind_log_state_next_region(const struct panbind_log_state *state, size_t 
 				  uint64_t *ret_size);
 
 /**
- * The same as a value that libpanbind compares with others: panbind_state_diff(). BOs are known by name and generation.
+ * @logged as a value that libpanbind compares with others: panbind_state_diff(). BOs are known by name and generation.
  * It outlives the state. -ENOENT no VM at that index, -ENOMEM.
  */
-int panbind_log_state_value(const struct panbind_log_state *state, size_t vm_index, struct panbind_state **ret_state);
+int panbind_log_state_value(const struct panbind_log_state *logged, size_t vm_index, struct panbind_state **ret_state);
 
 /* ---- Export, import ---------------------------------------------------------------------------------------------- */
 

@@ -88,8 +88,8 @@ static inline bool pb_is_sparse_op(uint8_t type)
 
 /** Repeat an asynchronous bind, applied or failed, from @first_op on. */
 int pb_replay_async(struct pb_replay *replay, const struct pb_row *row, uint32_t first_op);
-/** Wait until the asynchronous binds of a VM, or of all, are over; tell of a VM that did not survive them. */
-int pb_replay_wait(struct pb_replay *replay, int64_t vm);
+/** Wait until the asynchronous binds of the VM @id, or of all, are over; tell of a VM that did not survive them. */
+int pb_replay_wait(struct pb_replay *replay, int64_t id);
 int pb_replay_wait_all(struct pb_replay *replay);
 void pb_replay_free_syncobjs(struct pb_replay *replay);
 

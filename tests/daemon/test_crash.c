@@ -330,7 +330,9 @@ static void test_killed_at_any_moment_nothing_acknowledged_is_lost(void **state)
 	}
 	print_message("# note %d rounds, %d transactions sent, %zu acknowledged, %lld recorded\n", rounds, sent_count,
 		      acknowledged, (long long)consumed);
-	assert_true(acknowledged > (size_t)rounds);
+	/* Some rounds end before the first sync is over, on a busy machine most; but a test without answers tests
+	 * nothing. */
+	assert_true(acknowledged >= (size_t)rounds / 10);
 	daemon_stop(&daemon_);
 	daemon_remove(&daemon_);
 	free(sents);
