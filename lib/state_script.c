@@ -206,6 +206,7 @@ static int write_script(struct writing *writing)
 static int write_text(struct writing *writing, char **ret_text)
 {
 	pb_autofree char *text = NULL;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): both callers have compared first */
 	pb_autofree char(*made)[32] = calloc(writing->diff->to->bo_count + 1, sizeof(*made));
 	size_t size = 0;
 	int r = -ENOMEM;

@@ -99,6 +99,7 @@ int panbind_state_map(struct panbind_state *state, uint64_t va, uint64_t size, u
 	}
 	if (pb_state_grow((void **)&state->pieces, &state->room, state->count, sizeof(piece)) < 0)
 		return -ENOMEM;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): there is room, or it had failed */
 	state->pieces[state->count++] = piece;
 	return 0;
 }
@@ -112,6 +113,7 @@ int panbind_state_add_region(struct panbind_state *state, uint64_t va, uint64_t 
 	if (pb_state_grow((void **)&state->regions, &state->region_room, state->region_count, sizeof(*state->regions)) <
 	    0)
 		return -ENOMEM;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): likewise */
 	state->regions[state->region_count++] = (struct pb_region){.va = va, .size = size};
 	return 0;
 }
