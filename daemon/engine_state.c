@@ -101,18 +101,6 @@ static int scripted_state(struct request *request, const char *vm, struct panbin
 
 /* ---- Differences ---- */
 
-static void write_flags(struct jw *out, uint32_t flags)
-{
-	jw_array(out, "flags");
-	if (flags & PANBIND_MAP_READONLY)
-		jw_string(out, NULL, "readonly");
-	if (flags & PANBIND_MAP_NOEXEC)
-		jw_string(out, NULL, "noexec");
-	if (flags & PANBIND_MAP_UNCACHED)
-		jw_string(out, NULL, "uncached");
-	jw_array_end(out);
-}
-
 /** null, or what is there. */
 static void write_side(struct jw *out, const char *key, const struct panbind_state_side *side)
 {
@@ -130,7 +118,7 @@ static void write_side(struct jw *out, const char *key, const struct panbind_sta
 			jw_bool(out, "nameless", true);
 		jw_hex(out, "bo_size", side->bo->size);
 		jw_hex(out, "bo_offset", side->bo_offset);
-		write_flags(out, side->flags);
+		engine_write_map_flags(out, side->flags);
 	}
 	jw_object_end(out);
 }

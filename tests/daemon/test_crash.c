@@ -317,22 +317,21 @@ static void begin(void)
 
 static void test_killed_at_any_moment_nothing_acknowledged_is_lost(void **state)
 {
-	int rounds = (int)test_rounds(200, 10000);
+	int rounds = (int)test_rounds(200, 10000), round;
 	size_t acknowledged = 0;
 
 	randomness = test_random_start("crash");
 	begin();
-	for (int round = 0; round < rounds; round++) {
+	/* On a busy machine many rounds end before the first sync is over: then it takes more of them. */
+	for (round = 0; round < rounds || (acknowledged <= (size_t)rounds && round < 5 * rounds); round++) {
 		load_and_kill();
 		acknowledged += done_count;
 		daemon_start(&daemon_, (const char *const[]){"--restore", NULL});
 		judge();
 	}
-	print_message("# note %d rounds, %d transactions sent, %zu acknowledged, %lld recorded\n", rounds, sent_count,
+	print_message("# note %d rounds, %d transactions sent, %zu acknowledged, %lld recorded\n", round, sent_count,
 		      acknowledged, (long long)consumed);
-	/* Some rounds end before the first sync is over, on a busy machine most; but a test without answers tests
-	 * nothing. */
-	assert_true(acknowledged >= (size_t)rounds / 10);
+	assert_true(acknowledged > (size_t)rounds);
 	daemon_stop(&daemon_);
 	daemon_remove(&daemon_);
 	free(sents);
