@@ -67,6 +67,8 @@ static void add_who(json_t *json, const struct panbind_log_entry *entry)
 		json_object_set_new(json, "gid", json_integer(entry->gid));
 	if (entry->pid)
 		json_object_set_new(json, "pid", json_integer(entry->pid));
+	if (entry->tid)
+		json_object_set_new(json, "tid", json_integer(entry->tid));
 	add_text(json, "argv", entry->argv);
 	add_text(json, "comment", entry->comment);
 	add_text(json, "txn_id", entry->txn_id);

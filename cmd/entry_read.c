@@ -160,6 +160,7 @@ static void read_who(struct panbind_log_entry *entry, const json_t *json)
 	entry->uid = id_of(json, "uid");
 	entry->gid = id_of(json, "gid");
 	entry->pid = (int32_t)client_number(json, "pid");
+	entry->tid = (int32_t)client_number(json, "tid");
 	entry->argv = client_text(json, "argv");
 	entry->comment = client_text(json, "comment");
 	entry->txn_id = client_text(json, "txn_id");

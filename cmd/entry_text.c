@@ -100,6 +100,10 @@ static void print_object(const struct panbind_log_entry *entry)
 	case PANBIND_LOG_VM_LOST:
 		printf("vm %s is lost: what it maps is no longer known", name);
 		break;
+	case PANBIND_LOG_SYNC:
+	case PANBIND_LOG_NOTE:
+		fputs(panbind_log_kind_name(entry->kind), stdout);
+		break;
 	default:
 		printf("%s %s", panbind_log_kind_name(entry->kind), name);
 	}
@@ -124,6 +128,8 @@ static void print_who(const struct panbind_log_entry *entry)
 		printf("uid=%" PRIu32 " ", entry->uid);
 	if (entry->pid)
 		printf("pid=%" PRId32 " ", entry->pid);
+	if (entry->tid && entry->tid != entry->pid)
+		printf("tid=%" PRId32 " ", entry->tid);
 }
 
 static void print_notes(const struct panbind_log_entry *entry)

@@ -81,6 +81,8 @@ static void write_who(struct jw *jw, const struct panbind_log_entry *entry)
 		jw_int(jw, "gid", entry->gid);
 	if (entry->pid)
 		jw_int(jw, "pid", entry->pid);
+	if (entry->tid)
+		jw_int(jw, "tid", entry->tid);
 	if (entry->argv)
 		jw_string(jw, "argv", entry->argv);
 	if (entry->comment)

@@ -25,7 +25,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /** Version of the schema that this library writes; it reads this one and older ones. */
-#define PANBIND_LOG_SCHEMA 2
+#define PANBIND_LOG_SCHEMA 3
 
 struct panbind_log;
 struct panbind_log_reader;
@@ -48,8 +48,10 @@ enum panbind_log_kind {
 	PANBIND_LOG_BO_DESTROY, /* the name goes; mappings of it stay */
 	PANBIND_LOG_BIND,
 	PANBIND_LOG_VM_LOST, /* what the VM maps is no longer known: poisoned, or given up by the driver */
+	PANBIND_LOG_SYNC, /* a recorded call on syncobjs: it orders binds and binds nothing; the comment says which */
+	PANBIND_LOG_NOTE, /* changes nothing; the comment says it */
 };
-/** "start", "vm.create", ... "vm.lost"; "?" for a stranger. */
+/** "start", "vm.create", ... "note"; "?" for a stranger. */
 const char *panbind_log_kind_name(enum panbind_log_kind kind);
 /** The kind of a name, or 0. */
 enum panbind_log_kind panbind_log_kind_from_name(const char *name);
@@ -106,7 +108,7 @@ struct panbind_log_entry {
 
 	/* Who. */
 	uint32_t uid, gid;
-	int32_t pid;
+	int32_t pid, tid;		     /* tid: the thread of a recorded program; 0: not known */
 	const char *txn_id, *argv, *comment; /* NULL: none */
 	const char *digest; /* of the request that came with txn_id, in the words of whoever made it; NULL: none */
 

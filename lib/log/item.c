@@ -67,7 +67,7 @@ static int check_texts(const struct panbind_log_entry *entry, struct panbind_err
 static int check_entry(const struct panbind_log_entry *entry, enum panbind_log_durability durability,
 		       struct panbind_error *reterr)
 {
-	if (entry->kind < PANBIND_LOG_START || entry->kind > PANBIND_LOG_VM_LOST)
+	if (entry->kind < PANBIND_LOG_START || entry->kind > PANBIND_LOG_NOTE)
 		return pb_log_error(reterr, -EINVAL, "no kind of entry: %d", entry->kind);
 	if ((unsigned)durability > PANBIND_LOG_DURABLE_SYNC)
 		return pb_log_error(reterr, -EINVAL, "no durability: %d", durability);
@@ -227,7 +227,7 @@ static int resolve_object(struct build *b)
 	bool vm = kind == PANBIND_LOG_VM_CREATE || kind == PANBIND_LOG_VM_DESTROY || kind == PANBIND_LOG_VM_LOST;
 	enum pb_object_kind object_kind = vm ? PB_OBJECT_VM : PB_OBJECT_BO;
 
-	if (kind == PANBIND_LOG_START || kind == PANBIND_LOG_BIND)
+	if (!pb_kind_has_object(kind))
 		return 0;
 	if (!b->entry->object.ref.name)
 		return pb_log_error(b->reterr, -EINVAL, "an entry about an object without a name");

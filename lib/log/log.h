@@ -180,6 +180,12 @@ static inline size_t pb_row_applied(const struct pb_row *row)
 	return row->entry.applied < row->op_count ? row->entry.applied : row->op_count;
 }
 
+/** Is an entry of this kind about one VM or BO? */
+static inline bool pb_kind_has_object(enum panbind_log_kind kind)
+{
+	return (kind >= PANBIND_LOG_VM_CREATE && kind <= PANBIND_LOG_BO_DESTROY) || kind == PANBIND_LOG_VM_LOST;
+}
+
 /** Does this end leave the VMs of the ops in a state that the log cannot tell? */
 static inline bool pb_entry_unclear(const struct panbind_log_entry *entry)
 {

@@ -66,6 +66,8 @@ static int repeat(struct pb_replay *r, const struct pb_row *row)
 
 	if (row->entry.kind == PANBIND_LOG_BIND)
 		err = pb_replay_bind(r, row, first_op);
+	else if (row->entry.kind == PANBIND_LOG_SYNC || row->entry.kind == PANBIND_LOG_NOTE)
+		return 0;
 	else
 		err = pb_replay_object(r, row);
 	if (err < 0 || r->options.verify == PANBIND_LOG_VERIFY_NONE)

@@ -15,7 +15,7 @@ static const struct {
 	{offsetof(struct pb_writer_sql, rollback), "ROLLBACK"},
 	{offsetof(struct pb_writer_sql, entry),
 	 "INSERT INTO entry VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
-	 " ?19, ?20)"},
+	 " ?19, ?20, ?21)"},
 	{offsetof(struct pb_writer_sql, op), "INSERT INTO op VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"},
 	{offsetof(struct pb_writer_sql, object), "INSERT INTO object VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL)"},
 	{offsetof(struct pb_writer_sql, destroy), "UPDATE object SET destroyed_seq = ?2 WHERE id = ?1"},
@@ -101,6 +101,7 @@ static int insert_entry(struct pb_writer_sql *sql, const struct pb_item *item)
 	sqlite3_bind_int(stmt, 18, entry->durability);
 	bind_id(stmt, 19, item->object);
 	sqlite3_bind_int64(stmt, 20, (int64_t)entry->op_count);
+	bind_id(stmt, 21, entry->tid);
 	return pb_log_run(stmt);
 }
 

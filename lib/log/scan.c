@@ -45,11 +45,22 @@ enum {
 	COL_LATENCY,
 	COL_DURABILITY,
 	COL_DIGEST,
+	COL_TID,
 };
 #define LEAN_COLUMNS "seq, time_ns, kind, flags, result, outcome, stage, failing_op, applied, object, op_count"
 #define FULL_COLUMNS LEAN_COLUMNS ", uid, gid, pid, txn_id, argv, comment, message, latency_ns, durability"
 #define DIGEST	     ", (SELECT digest FROM txn WHERE id = entry.txn_id)" /* of a retry: with the id, and as long */
 #define ENTRY_RANGE  " FROM entry WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq"
+
+/* Of a log of that version, as it may be read without being upgraded. */
+static const char *full_statement(int64_t version)
+{
+	if (version < 2)
+		return "SELECT " FULL_COLUMNS ", NULL, NULL" ENTRY_RANGE;
+	if (version < 3)
+		return "SELECT " FULL_COLUMNS DIGEST ", NULL" ENTRY_RANGE;
+	return "SELECT " FULL_COLUMNS DIGEST ", tid" ENTRY_RANGE;
+}
 
 int pb_scan_open(sqlite3 *db, uint32_t flags, struct pb_scan **ret_scan)
 {
@@ -65,10 +76,7 @@ int pb_scan_open(sqlite3 *db, uint32_t flags, struct pb_scan **ret_scan)
 	scan->syncs = !lean || flags & PB_SCAN_SYNCS;
 	err = pb_log_get_int(db, "PRAGMA user_version", 0, &version);
 	if (err == 0)
-		err = pb_log_prepare(db,
-				     lean	   ? "SELECT " LEAN_COLUMNS ENTRY_RANGE
-				     : version < 2 ? "SELECT " FULL_COLUMNS ", NULL" ENTRY_RANGE
-						   : "SELECT " FULL_COLUMNS DIGEST ENTRY_RANGE,
+		err = pb_log_prepare(db, lean ? "SELECT " LEAN_COLUMNS ENTRY_RANGE : full_statement(version),
 				     &scan->entries);
 	if (err == 0)
 		err = pb_log_prepare(db, "SELECT " PB_OP_COLUMNS " FROM op WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
@@ -163,6 +171,7 @@ static void read_rest(sqlite3_stmt *stmt, struct panbind_log_entry *entry)
 	entry->latency_ns = (uint64_t)sqlite3_column_int64(stmt, COL_LATENCY);
 	entry->durability = (enum panbind_log_durability)sqlite3_column_int(stmt, COL_DURABILITY);
 	entry->digest = text(stmt, COL_DIGEST);
+	entry->tid = sqlite3_column_int(stmt, COL_TID);
 }
 
 void pb_scan_op_columns(sqlite3_stmt *stmt, bool lean, struct pb_row_op *ret_op)

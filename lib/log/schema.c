@@ -26,7 +26,7 @@ static const char tables[] =
 	" result INTEGER NOT NULL, outcome INTEGER NOT NULL, stage INTEGER NOT NULL, failing_op INTEGER, applied "
 	"INTEGER,"
 	" message TEXT, latency_ns INTEGER NOT NULL, durability INTEGER NOT NULL, object INTEGER,"
-	" op_count INTEGER NOT NULL);"
+	" op_count INTEGER NOT NULL, tid INTEGER);"
 	"CREATE TABLE op("
 	" id INTEGER PRIMARY KEY, type INTEGER NOT NULL, flags INTEGER NOT NULL, vm INTEGER, va INTEGER NOT NULL,"
 	" size INTEGER NOT NULL, bo INTEGER, bo_offset INTEGER NOT NULL, syncs TEXT,"
@@ -46,7 +46,7 @@ static const char tables[] =
 static const char names[] =
 	"CREATE TABLE kind_name(id INTEGER PRIMARY KEY, name TEXT);"
 	"INSERT INTO kind_name VALUES(1,'start'),(2,'vm.create'),(3,'vm.destroy'),(4,'bo.create'),(5,'bo.destroy'),"
-	" (6,'bind'),(7,'vm.lost');"
+	" (6,'bind'),(7,'vm.lost'),(8,'sync'),(9,'note');"
 	"CREATE TABLE op_name(id INTEGER PRIMARY KEY, name TEXT);"
 	"INSERT INTO op_name VALUES(0,'map'),(1,'unmap'),(2,'map-sparse'),(3,'sync-only'),(4,'sparse-reserve'),"
 	" (5,'sparse-bind'),(6,'sparse-unbind'),(7,'sparse-release');"
@@ -56,15 +56,18 @@ static const char names[] =
 	"INSERT INTO stage_name VALUES(0,'none'),(1,'parse'),(2,'validate'),(3,'submit'),(4,'complete'),(5,'rollback'),"
 	" (6,'journal');";
 
-static const char views[] =
-	"CREATE VIEW log AS SELECT e.seq,"
-	" strftime('%Y-%m-%dT%H:%M:%S', e.time_ns / 1000000000, 'unixepoch') ||"
-	"  printf('.%06dZ', e.time_ns / 1000 % 1000000) AS time,"
-	" k.name AS kind, o.name AS object, o.generation, e.op_count AS ops, e.result, u.name AS outcome,"
-	" s.name AS stage, e.failing_op, e.message, e.uid, e.pid, e.txn_id, e.argv, e.comment,"
-	" e.latency_ns / 1000.0 AS latency_us"
-	" FROM entry e JOIN kind_name k ON k.id = e.kind JOIN outcome_name u ON u.id = e.outcome"
+/* tid stands last: it came with version 3. */
+#define LOG_VIEW                                                                                           \
+	"CREATE VIEW log AS SELECT e.seq,"                                                                 \
+	" strftime('%Y-%m-%dT%H:%M:%S', e.time_ns / 1000000000, 'unixepoch') ||"                           \
+	"  printf('.%06dZ', e.time_ns / 1000 % 1000000) AS time,"                                          \
+	" k.name AS kind, o.name AS object, o.generation, e.op_count AS ops, e.result, u.name AS outcome," \
+	" s.name AS stage, e.failing_op, e.message, e.uid, e.pid, e.txn_id, e.argv, e.comment,"            \
+	" e.latency_ns / 1000.0 AS latency_us, e.tid"                                                      \
+	" FROM entry e JOIN kind_name k ON k.id = e.kind JOIN outcome_name u ON u.id = e.outcome"          \
 	" JOIN stage_name s ON s.id = e.stage LEFT JOIN object o ON o.id = e.object;"
+
+static const char views[] = LOG_VIEW
 	"CREATE VIEW ops AS SELECT p.id >> 24 AS seq, p.id & 0xffffff AS idx, n.name AS op, v.name AS vm,"
 	" printf('0x%llx', p.va) AS va, printf('0x%llx', p.size) AS size, b.name AS bo,"
 	" printf('0x%llx', p.bo_offset) AS bo_offset, p.flags, p.syncs"
@@ -79,6 +82,8 @@ static const char views[] =
 /* What each version lacks of the next one: [1] makes version 2 of version 1. */
 static const char *const upgrades[PANBIND_LOG_SCHEMA] = {
 	[1] = "ALTER TABLE txn ADD COLUMN digest TEXT",
+	[2] = "ALTER TABLE entry ADD COLUMN tid INTEGER; INSERT INTO kind_name VALUES(8,'sync'),(9,'note');"
+	      " DROP VIEW log; " LOG_VIEW,
 };
 
 int pb_schema_upgrade(sqlite3 *db, struct panbind_error *reterr)

@@ -119,10 +119,15 @@ int64_t pb_log_now_ns(clockid_t clock)
 }
 
 static const char *const kind_names[] = {
-	[PANBIND_LOG_START] = "start",		 [PANBIND_LOG_VM_CREATE] = "vm.create",
-	[PANBIND_LOG_VM_DESTROY] = "vm.destroy", [PANBIND_LOG_BO_CREATE] = "bo.create",
-	[PANBIND_LOG_BO_DESTROY] = "bo.destroy", [PANBIND_LOG_BIND] = "bind",
+	[PANBIND_LOG_START] = "start",
+	[PANBIND_LOG_VM_CREATE] = "vm.create",
+	[PANBIND_LOG_VM_DESTROY] = "vm.destroy",
+	[PANBIND_LOG_BO_CREATE] = "bo.create",
+	[PANBIND_LOG_BO_DESTROY] = "bo.destroy",
+	[PANBIND_LOG_BIND] = "bind",
 	[PANBIND_LOG_VM_LOST] = "vm.lost",
+	[PANBIND_LOG_SYNC] = "sync",
+	[PANBIND_LOG_NOTE] = "note",
 };
 
 static const char *const op_names[] = {
@@ -158,7 +163,7 @@ const char *panbind_log_durability_name(enum panbind_log_durability durability)
 
 enum panbind_log_kind panbind_log_kind_from_name(const char *name)
 {
-	for (int i = PANBIND_LOG_START; name && i <= PANBIND_LOG_VM_LOST; i++)
+	for (int i = PANBIND_LOG_START; name && i <= PANBIND_LOG_NOTE; i++)
 		if (strcmp(kind_names[i], name) == 0)
 			return (enum panbind_log_kind)i;
 	return 0;

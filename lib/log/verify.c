@@ -94,11 +94,6 @@ static void check_op(struct check *c, const struct pb_row *row, size_t i)
 		complain(c, row->entry.seq, "op %zu of the entry was applied to an impossible range", i);
 }
 
-static bool is_about_object(enum panbind_log_kind kind)
-{
-	return kind != PANBIND_LOG_START && kind != PANBIND_LOG_BIND;
-}
-
 static bool is_about_vm(enum panbind_log_kind kind)
 {
 	return kind == PANBIND_LOG_VM_CREATE || kind == PANBIND_LOG_VM_DESTROY || kind == PANBIND_LOG_VM_LOST;
@@ -129,7 +124,7 @@ static void check_entry(struct check *c, const struct pb_row *row)
 		complain(c, entry->seq, "entries %llu to %llu are missing", (unsigned long long)c->last_seq + 1,
 			 (unsigned long long)entry->seq - 1);
 	c->last_seq = entry->seq;
-	if (entry->kind < PANBIND_LOG_START || entry->kind > PANBIND_LOG_VM_LOST)
+	if (entry->kind < PANBIND_LOG_START || entry->kind > PANBIND_LOG_NOTE)
 		complain(c, entry->seq, "the entry is of the unknown kind %d", entry->kind);
 	if (entry->op_count != row->op_count)
 		complain(c, entry->seq, "the entry has %zu ops, and says it has %zu", row->op_count, entry->op_count);
@@ -140,7 +135,7 @@ static void check_entry(struct check *c, const struct pb_row *row)
 		complain(c, entry->seq, "the entry has more ops applied than it has");
 	if (entry->kind == PANBIND_LOG_BIND && entry->result == 0 && entry->applied != entry->op_count)
 		complain(c, entry->seq, "the entry succeeded, and not all of its ops are applied");
-	if (is_about_object(entry->kind)) {
+	if (pb_kind_has_object(entry->kind)) {
 		check_object(c, row, row->object, is_about_vm(entry->kind) ? PB_OBJECT_VM : PB_OBJECT_BO,
 			     entry->result == 0, "the object");
 		check_life(c, row);

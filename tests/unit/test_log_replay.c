@@ -498,6 +498,28 @@ static int stop_at_three(void *data, uint64_t seq, uint64_t until_seq, uint64_t 
 }
 
 /* In recorded time, so that there is something to stop. */
+static void notes_and_calls_on_syncobjs_change_nothing(void **state)
+{
+	struct log_fixture *f = *state;
+	struct panbind_log_entry sync = {.kind = PANBIND_LOG_SYNC, .comment = "syncobj reset so1", .tid = 12};
+	struct panbind_log_entry note = {.kind = PANBIND_LOG_NOTE, .comment = "2 calls are missing here"};
+	struct panbind_log_replay_result result;
+	struct told told;
+
+	fill(f->log);
+	uint64_t last = log_entry(f->log, &sync);
+	char *before = log_picture(f->log, last - 1, "tex");
+	last = log_entry(f->log, &note);
+	log_assert_picture(f->log, last, "tex", before);
+	free(before);
+	result = replay_on(f, "sim:", (struct panbind_log_replay_options){0}, &told);
+	assert_int_equal(result.seq, last);
+	assert_int_equal(result.differences + result.skipped, 0);
+	assert_int_equal(log_problems(f->log), 0);
+	assert_int_equal(panbind_log_compact(f->log, UINT64_MAX, NULL, NULL), 0);
+	assert_int_equal(log_problems(f->log), 0);
+}
+
 static void progress_can_stop_it(void **state)
 {
 	struct log_fixture *f = *state;
@@ -599,6 +621,7 @@ int main(void)
 		LOG_TEST(a_refusal_among_entries_bound_together_stops_only_itself),
 		LOG_TEST(an_object_that_cannot_be_made_is_told_once),
 		LOG_TEST(a_lost_vm_is_left_alone),
+		LOG_TEST(notes_and_calls_on_syncobjs_change_nothing),
 		LOG_TEST(progress_can_stop_it),
 		LOG_TEST(recorded_time_is_scaled),
 		LOG_TEST(ranges_that_are_not_there_are_refused),
