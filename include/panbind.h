@@ -313,6 +313,72 @@ uint64_t panbind_vm_map_generation(const struct panbind_vm *vm);
 /** A host that numbers changes itself, in a log, says the number of the last one. Later changes get larger ones. */
 void panbind_vm_set_map_generation(struct panbind_vm *vm, uint64_t generation);
 
+/* ---- VMs of other programs --------------------------------------------------------------------------------------- */
+
+/**
+ * The ids of the VMs that exist on the device's open file, lowest first. Returns how many there are (may exceed @max)
+ * or a negative errno. @ids: room for @max, or NULL to count.
+ */
+int panbind_device_vm_ids(struct panbind_device *device, uint32_t *ids, size_t max);
+
+/**
+ * Take a VM over that a program has made on the open file of @device, which was opened with panbind_device_open_fd():
+ * what is bound in it, the program's GPU work sees. Destroying the object lets the VM go and leaves it as it is.
+ *
+ * Nothing is known of what it maps until panbind_vm_look(), and the program goes on binding by itself: who looks
+ * again sees what it did meanwhile. BOs of other devices of the same GPU may be mapped too, unless they are exclusive;
+ * they get a handle on the program's file, which goes with @device at the latest.
+ *
+ * Threads: adopted VMs of one @device are bound by one thread at a time.
+ *
+ * @user_va_range: bytes of VA that the program has, 0: not known. Errors: -ENOENT no VM of that id, -EINVAL, -ENOMEM.
+ */
+int panbind_vm_adopt(struct panbind_device *device, uint32_t id, uint64_t user_va_range, struct panbind_vm **ret_vm,
+		     struct panbind_error *reterr);
+int panbind_vm_is_adopted(const struct panbind_vm *vm);
+
+/** Where a look at an adopted VM has seen something. */
+enum panbind_sight_source {
+	PANBIND_SIGHT_NONE = 0, /* nowhere: only what was bound here is known */
+	PANBIND_SIGHT_BOOKS,	/* the kernel's books in debugfs: where nothing is, and whether what was bound stands */
+	PANBIND_SIGHT_PAGES,	/* page tables of a simulated device: everything whose BO can be held */
+};
+/** "none", "books" or "pages". Never NULL. */
+const char *panbind_sight_name(enum panbind_sight_source source);
+
+/** What to look at, and what helps. */
+struct panbind_look {
+	struct panbind_device *home;	  /* another open file of the same GPU, which will hold the program's BOs */
+	uint64_t va, size;		  /* the range, whole pages; size 0: up to the end */
+	struct panbind_vm *const *others; /* VMs that this process has on the GPU besides: by them a kernel's books */
+	size_t other_count;		  /* tell which one is meant */
+};
+
+/** What was seen. */
+struct panbind_sight {
+	enum panbind_sight_source source;
+	size_t mappings;  /* that are known in the range */
+	uint64_t unknown; /* bytes of it whose mapping is not known */
+	char why[160];	  /* why not; empty: all is known */
+};
+
+/**
+ * Read what an adopted VM maps from where it can be seen; it replaces what was known before. A VM whose mapping has
+ * changed gets a new map generation. @ret_sight may be NULL.
+ * Errors: -EINVAL not adopted, or a bad range; -EBUSY it is being bound; else the range is unknown from then on.
+ */
+int panbind_vm_look(struct panbind_vm *vm, const struct panbind_look *options, struct panbind_sight *ret_sight,
+		    struct panbind_error *reterr);
+
+/** The first range that ends after @va and of which it is not known what it maps: 0 or -ENOENT. */
+int panbind_vm_next_unknown(struct panbind_vm *vm, uint64_t va, uint64_t *ret_va, uint64_t *ret_size);
+/**
+ * From here on ops may displace what is not known, or no longer: then they are refused with -ENODATA. What is displaced
+ * so cannot be put back. A rollback leaves such a range as the op left it, the outcome is PANBIND_OUTCOME_UNKNOWN and
+ * the VM poisoned.
+ */
+void panbind_vm_set_force(struct panbind_vm *vm, int force);
+
 /* ---- Batches ----------------------------------------------------------------------------------------------------- */
 
 enum panbind_op_type { PANBIND_OP_MAP = 0, PANBIND_OP_UNMAP, PANBIND_OP_MAP_SPARSE, PANBIND_OP_SYNC_ONLY };
@@ -496,6 +562,8 @@ struct panbind_plan_unit {
 	uint32_t neighbours;  /* other live mappings in the lock region, whose accesses stall; counted up to the limit
 				 below */
 	uint64_t neighbour_bytes; /* of them, in the region */
+	uint64_t unknown_bytes;	  /* of its range whose mapping is not known: it is refused unless forced, and no
+				     inverse puts that back */
 };
 
 /** Where the count of neighbours ends: "this many or more". */

@@ -99,6 +99,8 @@ void pb_bind_record(struct panbind_vm *vm, const struct panbind_op *op, uint64_t
 	case PANBIND_OP_SYNC_ONLY:
 		break;
 	}
+	if (ret == 0 && vm->unknown && op->type != PANBIND_OP_SYNC_ONLY)
+		ret = pb_vamap_clear(vm->unknown, range.va, range.size);
 	if (ret < 0)
 		pb_vm_poison(vm, "panbind could not record 0x%llx+0x%llx: %s", (unsigned long long)range.va,
 			     (unsigned long long)range.size, panbind_errno_name(ret));
@@ -141,7 +143,7 @@ static int reserve(struct bind *bind, struct pb_cursor from, struct panbind_erro
 	if (bind->undo && bind->undo->keep)
 		ret = pb_undo_reserve(bind->undo, op, count);
 	else if (bind->undo)
-		ret = pb_vamap_reserve(bind->vm->map, count);
+		ret = pb_vm_reserve(bind->vm, count);
 	if (ret < 0)
 		return pb_error_at_op(reterr, ret, begun ? PANBIND_STAGE_SUBMIT : PANBIND_STAGE_VALIDATE, from.op,
 				      op->va, op->size, "out of memory before the op was submitted");
@@ -221,10 +223,18 @@ int pb_bind_sync(struct panbind_vm *vm, const struct panbind_batch *batch, struc
 
 int pb_bind_check(struct panbind_vm *vm, const struct panbind_batch *batch, bool async, struct panbind_error *reterr)
 {
-	struct pb_check check = {.device = vm->device, .va_range = vm->va_range, .vm_id = vm->id, .async = async};
+	struct pb_check check = {
+		.device = vm->device,
+		.va_range = vm->va_range,
+		.vm_id = vm->id,
+		.async = async,
+		.adopted = vm->adopted,
+	};
 	int ret = pb_vm_check_usable(vm, reterr);
 	if (ret == 0)
 		ret = pb_check_batch(&check, batch, reterr);
+	if (ret == 0)
+		ret = pb_unknown_check(vm, batch, reterr);
 	if (ret == 0 && !async && vm->pending)
 		ret = pb_pending_check(vm, batch, reterr);
 	return ret == 0 ? pb_vm_check_usable(vm, reterr) : ret; /* again: what has finished may have cost the VM */

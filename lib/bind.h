@@ -18,6 +18,7 @@ struct pb_cursor {
 };
 
 struct pb_lower {
+	struct panbind_device *device;
 	const struct panbind_op *ops;
 	size_t count;
 	bool native_sparse;
@@ -25,7 +26,7 @@ struct pb_lower {
 	struct pb_cursor at;   /* the next driver op */
 };
 
-/** Start at the first op of @batch. May create the device's dummy BO. */
+/** Start at the first op of @batch. May create the device's dummy BO, and handles for BOs of other open files. */
 int pb_lower_begin(struct pb_lower *lower, struct panbind_device *device, const struct panbind_batch *batch,
 		   struct panbind_error *reterr);
 /** Write the next driver ops, at most @room; returns how many, 0 at the end. Syncs are left empty. */

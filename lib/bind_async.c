@@ -44,7 +44,7 @@ static int allocate(struct panbind_vm *vm, const struct panbind_batch *batch, ui
 		return -ENOMEM;
 	int ret = pb_pending_create(batch, &submission->pending);
 	if (ret == 0)
-		ret = pb_vamap_reserve(vm->map, batch->count);
+		ret = pb_vm_reserve(vm, batch->count);
 	return ret == 0 ? ensure_timeline(vm) : ret;
 }
 

@@ -36,25 +36,44 @@ uint64_t pb_driver_ops(const struct panbind_op *op, bool native_sparse)
 	return (op->va + op->size - 1) / block - op->va / block + 1;
 }
 
+static int find_dummy(struct pb_lower *lower, struct panbind_error *reterr)
+{
+	struct panbind_bo *dummy;
+	int ret = pb_bo_dummy(lower->device, &dummy, reterr);
+	if (ret == 0)
+		lower->dummy_handle = dummy->handle;
+	return ret;
+}
+
+static int find_twin(struct pb_lower *lower, size_t index, struct panbind_error *reterr)
+{
+	const struct panbind_op *op = &lower->ops[index];
+	int ret = pb_twin_ensure(lower->device, op->bo);
+	if (ret < 0)
+		return pb_error_at_op(reterr, ret, PANBIND_STAGE_SUBMIT, (uint32_t)index, op->va, op->size,
+				      "the BO cannot be passed to the open file of the VM: %s",
+				      panbind_errno_name(ret));
+	return 0;
+}
+
 int pb_lower_begin(struct pb_lower *lower, struct panbind_device *device, const struct panbind_batch *batch,
 		   struct panbind_error *reterr)
 {
+	int ret = 0;
 	*lower = (struct pb_lower){
+		.device = device,
 		.ops = batch->ops,
 		.count = batch->count,
 		.native_sparse = device->info.native_sparse == PANBIND_YES,
 	};
-	for (size_t i = 0; i < batch->count && !lower->native_sparse; i++) {
-		if (batch->ops[i].type != PANBIND_OP_MAP_SPARSE)
-			continue;
-		struct panbind_bo *dummy;
-		int ret = pb_bo_dummy(device, &dummy, reterr);
-		if (ret < 0)
-			return ret;
-		lower->dummy_handle = dummy->handle;
-		break;
+	for (size_t i = 0; ret == 0 && i < batch->count; i++) {
+		const struct panbind_op *op = &batch->ops[i];
+		if (op->type == PANBIND_OP_MAP_SPARSE && !lower->native_sparse && !lower->dummy_handle)
+			ret = find_dummy(lower, reterr);
+		else if (op->type == PANBIND_OP_MAP && op->bo->device != device)
+			ret = find_twin(lower, i, reterr);
 	}
-	return 0;
+	return ret;
 }
 
 static uint32_t driver_flags(uint32_t flags)
@@ -82,7 +101,8 @@ static void lower_piece(const struct pb_lower *lower, const struct panbind_op *o
 	switch (op->type) {
 	case PANBIND_OP_MAP:
 		out->flags = PB_OP_MAP | driver_flags(op->flags);
-		out->bo_handle = op->bo->handle;
+		out->bo_handle =
+			op->bo->device == lower->device ? op->bo->handle : pb_twin_handle(lower->device, op->bo);
 		out->bo_offset = op->bo_offset;
 		break;
 	case PANBIND_OP_UNMAP:

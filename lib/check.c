@@ -134,8 +134,10 @@ static int check_on_vm(const struct exam *exam, const struct pb_check *check)
 		return refuse(exam, "it reaches beyond the VM, which ends at 0x%" PRIx64, check->va_range);
 	if (op->bo == NULL)
 		return 0;
-	if (op->bo->device != check->device)
+	if (op->bo->device != check->device && !check->adopted)
 		return refuse(exam, "the BO belongs to another device");
+	if (op->bo->device != check->device && op->bo->exclusive_vm_id != 0)
+		return refuse(exam, "the BO is exclusive to a VM of another open file");
 	if (op->bo->exclusive_vm_id != 0 && op->bo->exclusive_vm_id != check->vm_id)
 		return refuse(exam, "the BO is exclusive to VM %u, this is VM %u", op->bo->exclusive_vm_id,
 			      check->vm_id);

@@ -174,6 +174,7 @@ void panbind_device_unref(struct panbind_device *device)
 {
 	if (!device || atomic_fetch_sub(&device->refs, 1) != 1)
 		return;
+	pb_twins_free(device);
 	pb_bo_free_dummy(device);
 	device->file->backend->close(device->file);
 	pthread_mutex_destroy(&device->lock);

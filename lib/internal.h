@@ -65,6 +65,20 @@ int pb_error_at_op(struct panbind_error *reterr, int code, enum panbind_stage st
 int pb_error_at_place(struct panbind_error *reterr, int code, enum panbind_stage stage, const char *file, uint32_t line,
 		      uint32_t column, const char *format, ...) __attribute__((format(printf, 7, 8)));
 
+/* ---- twin.c ---- */
+
+/** The handle that a device's open file has for a BO of another one. */
+struct pb_twin {
+	struct panbind_bo *bo; /* counted; NULL: an empty slot */
+	uint32_t handle;
+	bool borrowed; /* it is the program's own: never closed here, and looked up anew before each use */
+};
+
+struct pb_twins {
+	struct pb_twin *slots; /* hashed by bo */
+	size_t count, room;
+};
+
 /* ---- device.c ---- */
 
 struct panbind_device {
@@ -75,12 +89,22 @@ struct panbind_device {
 	struct panbind_bo *dummy_bo;	 /* behind emulated sparse ranges; made on first use */
 	struct panbind_bo *bos;		 /* list by next, for panbind_bo_import() to find its own */
 	_Atomic uint64_t map_generation; /* the largest that any VM had */
+	struct pb_twins twins;		 /* of the thread that binds adopted VMs */
 };
 
 /** Make a device of an opened file, which belongs to the device from then on; on failure it stays the caller's. */
 int pb_device_from_file(struct pb_file *file, struct panbind_device **ret_device, struct panbind_error *reterr);
 /** One ioctl that may be repeated as it stands after EINTR and EAGAIN: everything but VM_BIND. */
 int pb_device_ioctl(struct panbind_device *device, unsigned long request, void *arg);
+
+/** Have a handle on @device's file for @bo, which is another device's. 0 or a negative errno. */
+int pb_twin_ensure(struct panbind_device *device, struct panbind_bo *bo);
+/** That handle. */
+uint32_t pb_twin_handle(const struct panbind_device *device, const struct panbind_bo *bo);
+/** The BO behind a program's handle on @device's file, held by a handle on @home's. One reference more. */
+int pb_twin_borrow(struct panbind_device *device, uint32_t handle, struct panbind_device *home,
+		   struct panbind_bo **ret_bo);
+void pb_twins_free(struct panbind_device *device);
 
 /* ---- bo.c ---- */
 
@@ -143,6 +167,7 @@ struct pb_check {
 	uint64_t va_range;		     /* of the VM */
 	uint32_t vm_id;			     /* for exclusive BOs */
 	bool async;
+	bool adopted; /* the VM is: BOs of other open files get a handle on its own */
 };
 
 /**
@@ -162,9 +187,10 @@ int pb_check_batch(const struct pb_check *check, const struct panbind_batch *bat
 
 /** What a plan depends on. */
 struct pb_plan_input {
-	const struct pb_vamap *map;    /* what is live; only read */
-	const struct pb_vamap *pieced; /* of the VM; NULL: nothing */
-	enum panbind_tristate atomic;  /* of the device */
+	const struct pb_vamap *map;	/* what is live; only read */
+	const struct pb_vamap *pieced;	/* of the VM; NULL: nothing */
+	const struct pb_vamap *unknown; /* of the VM; NULL: nothing */
+	enum panbind_tristate atomic;	/* of the device */
 	bool native_sparse;
 	uint32_t flags; /* PANBIND_PLAN_* */
 };
@@ -201,14 +227,30 @@ struct panbind_vm {
 	uint64_t next_point;
 	struct pb_pending *pending, **pending_tail;
 	size_t pending_count, pending_limit; /* past the limit an asynchronous bind looks what has finished */
+	bool adopted;			     /* a program made it: not destroyed with this object */
+	struct pb_vamap *unknown;	     /* ranges of which it is not known what they map; NULL: there are none */
+	bool force;			     /* ops may displace them */
 	struct panbind_txn *txn;	     /* the open transaction that owns it: other binds are refused */
 	size_t txn_notes;		     /* inverse ops that it holds for this VM */
 };
 
+/** A VM of @device that the driver knows by @id, empty as far as is known. Holds the device. NULL: no memory. */
+struct panbind_vm *pb_vm_new(struct panbind_device *device, uint32_t id, uint64_t va_range);
 /** Refuse all further work on the VM, with this reason. The first reason stays. */
 void pb_vm_poison(struct panbind_vm *vm, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /** 0, or -EUCLEAN with the reason when the VM is poisoned or known to be unusable. */
 int pb_vm_check_usable(struct panbind_vm *vm, struct panbind_error *reterr);
+
+/* ---- unknown.c ---- */
+
+/** Promise that recording @ops more ops needs no memory, in both maps of the VM. -ENOMEM. */
+int pb_vm_reserve(struct panbind_vm *vm, size_t ops);
+/** The first range of which nothing is known in [va, va + size), cut to it: 0 or -ENOENT. */
+int pb_unknown_find(const struct pb_vamap *unknown, uint64_t va, uint64_t size, struct pb_range *ret_range);
+/** Bytes of [va, va + size) of which nothing is known. */
+uint64_t pb_unknown_bytes(const struct pb_vamap *unknown, uint64_t va, uint64_t size);
+/** 0, or -ENODATA with the first op of @batch that would displace what is not known, unless that is forced. */
+int pb_unknown_check(const struct panbind_vm *vm, const struct panbind_batch *batch, struct panbind_error *reterr);
 
 /* ---- pending.c ---- */
 
@@ -237,8 +279,9 @@ void pb_pending_free(struct panbind_vm *vm);
 struct pb_inverse {
 	int (*push)(void *data, const struct panbind_op *op); /* 0 or a negative errno, which ends it */
 	void *data;
-	bool fill_holes; /* the op maps something: what is a hole now has to be unmapped */
-	uint64_t at;	 /* from here on; the op's VA at first */
+	bool fill_holes;		/* the op maps something: what is a hole now has to be unmapped */
+	const struct pb_vamap *unknown; /* what looks like a hole there is none, and is left alone; may be NULL */
+	uint64_t at;			/* from here on; the op's VA at first */
 };
 
 /** @data: the struct pb_inverse. */
@@ -256,6 +299,7 @@ struct pb_undo {
 	struct panbind_vm *vm;
 	bool keep;
 	bool lost;		/* there was no memory to note an op (only without keep) */
+	struct pb_region blind; /* of what was displaced without being known, the first; size 0: nothing */
 	uint32_t unclear_op;	/* index of an op that may be half done in a way the shadow cannot show */
 	struct panbind_op *ops; /* inverse ops, those of the first op first; each BO counted */
 	uint32_t *of;		/* the op that each one undoes */

@@ -164,7 +164,9 @@ int pb_plan_build(const struct pb_plan_input *input, const struct panbind_batch 
 	if (plan != NULL) {
 		plan->native_sparse = input->native_sparse;
 		plan->widens = input->atomic == PANBIND_YES;
+		plan->unknown = input->unknown;
 		r = fill(plan, input, batch);
+		plan->unknown = NULL;
 	}
 	if (r < 0) {
 		panbind_plan_destroy(plan);
@@ -241,10 +243,12 @@ int panbind_plan_create(struct panbind_vm *vm, const struct panbind_batch *batch
 		.va_range = vm->va_range,
 		.vm_id = vm->id,
 		.async = (flags & PANBIND_PLAN_ASYNC) != 0,
+		.adopted = vm->adopted,
 	};
 	struct pb_plan_input input = {
 		.map = vm->map,
 		.pieced = vm->pieced,
+		.unknown = vm->unknown,
 		.atomic = device->info.atomic,
 		.native_sparse = device->info.native_sparse == PANBIND_YES,
 		.flags = flags,

@@ -28,6 +28,7 @@ struct panbind_plan {
 	uint32_t *into; /* by op of the batch: its unit */
 	size_t op_count;
 	struct panbind_plan_totals totals;
+	const struct pb_vamap *unknown; /* of the VM, while the plan is made */
 	bool native_sparse;
 	bool widens; /* the driver's LOCK covers the 2 MiB pages that an op cuts */
 };

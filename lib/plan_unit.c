@@ -253,7 +253,7 @@ static int look_at_parts(struct look *look, const struct pb_overlay *overlay)
 static int look_at_region(struct panbind_plan *plan, struct panbind_plan_unit *unit, const struct pb_overlay *overlay)
 {
 	const struct panbind_op *op = &unit->op;
-	struct look look = {plan, unit, {push_inverse, plan, op->type != PANBIND_OP_UNMAP, op->va}};
+	struct look look = {plan, unit, {push_inverse, plan, op->type != PANBIND_OP_UNMAP, plan->unknown, op->va}};
 	int r;
 
 	if (unit->lock_size <= SMALL_REGION)
@@ -293,6 +293,7 @@ int pb_plan_assess(struct panbind_plan *plan, size_t index, const struct pb_plan
 	if (unit->op.type != PANBIND_OP_SYNC_ONLY) {
 		find_cuts(plan, index, overlay);
 		set_lock(plan, index);
+		unit->unknown_bytes = pb_unknown_bytes(plan->unknown, unit->op.va, unit->op.size);
 		count_tables(plan, unit);
 		r = look_at_region(plan, unit, overlay);
 	}

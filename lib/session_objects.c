@@ -55,7 +55,7 @@ static int prepare(struct panbind_session *session, enum pb_kind kind, const cha
 int panbind_session_add_vm(struct panbind_session *session, const char *name, struct panbind_vm *vm)
 {
 	struct pb_object *object;
-	int r = vm->device == session->device ? prepare(session, PB_KIND_VM, name, &object) : -EINVAL;
+	int r = vm->device == session->device || vm->adopted ? prepare(session, PB_KIND_VM, name, &object) : -EINVAL;
 
 	if (r < 0)
 		return r;

@@ -106,19 +106,36 @@ static int replay_dump(struct panbind_session *from, struct panbind_session *to,
 	return r < 0 ? r : panbind_session_run(to, script, 0, NULL, reterr);
 }
 
-/* A dump does not tell which blocks of a sparse range are no page of 2 MiB. */
-static void copy_pieced(struct panbind_session *from, struct panbind_session *to)
+/* Of ranges that nobody knows there is nothing to dump. The plan tells which units displace some. */
+static int copy_unknown(const struct panbind_vm *vm, struct panbind_vm *copy)
 {
+	struct pb_range range = {0};
+	int r = pb_vamap_create(NULL, NULL, &copy->unknown);
+
+	copy->force = true;
+	while (r == 0 && pb_vamap_next(vm->unknown, range.va + range.size, &range) == 0)
+		r = pb_vamap_set(copy->unknown, &range);
+	return r;
+}
+
+/* A dump does not tell which blocks of a sparse range are no page of 2 MiB, nor what is not known. */
+static int copy_shadows(struct panbind_session *from, struct panbind_session *to)
+{
+	int r = 0;
+
 	const struct pb_objects *vms = &from->objects[PB_KIND_VM];
 
-	for (size_t i = 0; i < vms->count; i++) {
+	for (size_t i = 0; r == 0 && i < vms->count; i++) {
 		const struct panbind_vm *vm = vms->items[i]->vm;
 		struct panbind_vm *copy = panbind_session_vm(to, vms->items[i]->entry->name);
 		struct pb_range range = {0};
 
 		while (copy && pb_vamap_next(vm->pieced, range.va + range.size, &range) == 0)
 			pb_vamap_set(copy->pieced, &range); /* without memory for it the plan is a little too careful */
+		if (copy && vm->unknown)
+			r = copy_unknown(vm, copy);
 	}
+	return r;
 }
 
 /* A dump has no syncobjs: a plan needs their names alone. */
@@ -174,9 +191,10 @@ int pb_session_plan(struct pb_run *run, struct panbind_error *reterr)
 	r = replay_dump(run->session, scratch, reterr);
 	if (r < 0)
 		return r;
-	copy_pieced(run->session, scratch);
-	r = copy_syncobjs(run->session, scratch);
+	r = copy_shadows(run->session, scratch);
+	if (r == 0)
+		r = copy_syncobjs(run->session, scratch);
 	if (r < 0)
-		return pb_error_set(reterr, r, PANBIND_STAGE_VALIDATE, "cannot copy the session's syncobjs");
+		return pb_error_set(reterr, r, PANBIND_STAGE_VALIDATE, "cannot copy the session");
 	return run_scratch(run, scratch, reterr);
 }

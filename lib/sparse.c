@@ -49,7 +49,7 @@ static int check_range(uint64_t va, uint64_t size, struct panbind_error *reterr)
 /** Nothing may be in the way of a new region: neither another one nor a mapping. */
 int pb_sparse_check_free(const struct panbind_vm *vm, uint64_t va, uint64_t size, struct panbind_error *reterr)
 {
-	struct pb_range mapping;
+	struct pb_range mapping, unknown;
 	size_t index = first_after(vm, va);
 	if (index < vm->region_count && vm->regions[index].va < va + size)
 		return pb_error_at_op(reterr, -EEXIST, PANBIND_STAGE_VALIDATE, PANBIND_NO_OP, vm->regions[index].va,
@@ -60,6 +60,10 @@ int pb_sparse_check_free(const struct panbind_vm *vm, uint64_t va, uint64_t size
 		return pb_error_at_op(reterr, -EEXIST, PANBIND_STAGE_VALIDATE, PANBIND_NO_OP, mapping.va, mapping.size,
 				      "the mapping 0x%llx+0x%llx is in the way", (unsigned long long)mapping.va,
 				      (unsigned long long)mapping.size);
+	if (!vm->force && pb_unknown_find(vm->unknown, va, size, &unknown) == 0)
+		return pb_error_at_op(reterr, -EEXIST, PANBIND_STAGE_VALIDATE, PANBIND_NO_OP, unknown.va, unknown.size,
+				      "what 0x%llx+0x%llx maps is not known, and may be in the way",
+				      (unsigned long long)unknown.va, (unsigned long long)unknown.size);
 	return 0;
 }
 

@@ -111,7 +111,7 @@ int panbind_txn_begin(struct panbind_device *device, struct panbind_txn **ret_tx
 /** May @vm be bound here: 0, or why not. */
 static int check_joins(const struct panbind_txn *txn, const struct panbind_vm *vm, struct panbind_error *reterr)
 {
-	if (vm->device != txn->device)
+	if (vm->device != txn->device && !vm->adopted)
 		return pb_error_set(reterr, -EINVAL, PANBIND_STAGE_VALIDATE, "the VM belongs to another device");
 	if (vm->txn && vm->txn != txn)
 		return pb_error_set(reterr, -EBUSY, PANBIND_STAGE_VALIDATE, "another open transaction holds the VM");

@@ -11,6 +11,9 @@
  * can be counted; when its range also meets an earlier op of the run, there may be more: every op leaves at most three
  * new pieces (its own, and the rests left and right of it), each of which can be removed once, and an op cuts at most
  * two more at its borders. Between n pieces there are at most n + 1 holes.
+ *
+ * Ranges of which it is not known what they map are pieces too, but such as no op puts back. Only a forced op displaces
+ * them, and its undo leaves them as they are: unmapping them would be as blind as anything else.
  */
 #include <errno.h>
 
@@ -37,13 +40,15 @@ static int grow(struct pb_undo *undo, size_t wanted)
 }
 
 /** Inverse ops that @count ops can need, see above. */
-static size_t most_inverses(const struct pb_vamap *map, const struct panbind_op *ops, size_t count)
+static size_t most_inverses(const struct panbind_vm *vm, const struct panbind_op *ops, size_t count)
 {
 	uint64_t low = UINT64_MAX, high = 0; /* the hull of earlier ops */
 	size_t most = 0;
 	for (size_t i = 0; i < count; i++) {
 		uint64_t va = ops[i].va, end = va + ops[i].size;
-		size_t pieces = pb_vamap_overlaps(map, va, ops[i].size);
+		size_t pieces = pb_vamap_overlaps(vm->map, va, ops[i].size);
+		if (vm->unknown)
+			pieces += pb_vamap_overlaps(vm->unknown, va, ops[i].size);
 		if (va < high && end > low)
 			pieces += PIECES_LEFT_BY_OP + PIECES_CUT_BY_OP;
 		most += 2 * pieces + 1;
@@ -55,9 +60,9 @@ static size_t most_inverses(const struct pb_vamap *map, const struct panbind_op 
 
 int pb_undo_reserve(struct pb_undo *undo, const struct panbind_op *ops, size_t count)
 {
-	size_t most = undo->count + most_inverses(undo->vm->map, ops, count);
+	size_t most = undo->count + most_inverses(undo->vm, ops, count);
 	int ret = grow(undo, most);
-	return ret < 0 ? ret : pb_vamap_reserve(undo->vm->map, count + undo->earlier + most);
+	return ret < 0 ? ret : pb_vm_reserve(undo->vm, count + undo->earlier + most);
 }
 
 static int push(struct pb_undo *undo, uint32_t of, const struct panbind_op *op)
@@ -74,10 +79,18 @@ static int push(struct pb_undo *undo, uint32_t of, const struct panbind_op *op)
 
 static int give_hole(struct pb_inverse *inverse, uint64_t end)
 {
-	if (!inverse->fill_holes || end == inverse->at)
-		return 0;
-	struct panbind_op op = {.type = PANBIND_OP_UNMAP, .va = inverse->at, .size = end - inverse->at};
-	return inverse->push(inverse->data, &op);
+	struct panbind_op op = {.type = PANBIND_OP_UNMAP, .va = inverse->at};
+	struct pb_range unknown;
+	int ret = 0;
+	while (ret == 0 && inverse->fill_holes && op.va < end) {
+		if (pb_unknown_find(inverse->unknown, op.va, end - op.va, &unknown) < 0)
+			unknown = (struct pb_range){.va = end};
+		op.size = unknown.va - op.va;
+		if (op.size > 0)
+			ret = inverse->push(inverse->data, &op);
+		op.va = unknown.va + unknown.size;
+	}
+	return ret;
 }
 
 int pb_inverse_piece(void *data, const struct pb_range *piece)
@@ -118,7 +131,10 @@ static int push_note(void *data, const struct panbind_op *op)
 void pb_undo_note(struct pb_undo *undo, uint32_t index, const struct panbind_op *op)
 {
 	struct note note = {.undo = undo, .of = index};
-	struct pb_inverse inverse = {push_note, &note, op->type != PANBIND_OP_UNMAP, op->va};
+	struct pb_inverse inverse = {push_note, &note, op->type != PANBIND_OP_UNMAP, undo->vm->unknown, op->va};
+	struct pb_range blind;
+	if (undo->blind.size == 0 && pb_unknown_find(undo->vm->unknown, op->va, op->size, &blind) == 0)
+		undo->blind = (struct pb_region){blind.va, blind.size};
 	int ret = pb_vamap_pieces(undo->vm->map, op->va, op->size, pb_inverse_piece, &inverse);
 	if (ret == 0)
 		ret = pb_inverse_end(&inverse, op->va + op->size);
@@ -168,11 +184,22 @@ static enum panbind_outcome run_inverses(struct pb_undo *undo, struct panbind_er
 	struct panbind_batch batch = {.ops = undo->ops, .count = undo->count};
 	size_t done;
 	bool unclear;
-	int ret = undo->keep ? 0 : pb_vamap_reserve(undo->vm->map, undo->count);
+	int ret = undo->keep ? 0 : pb_vm_reserve(undo->vm, undo->count);
 	if (ret < 0)
 		return give_up(undo, 0, false, ret, reterr);
 	ret = pb_bind_sync(undo->vm, &batch, NULL, &done, &unclear, NULL);
 	return ret < 0 ? give_up(undo, done, unclear, ret, reterr) : PANBIND_OUTCOME_ROLLED_BACK;
+}
+
+/** All that was known is put back; what was not has been displaced for good, and stays as the op left it. */
+static enum panbind_outcome leave_blind(struct pb_undo *undo, struct panbind_error *reterr)
+{
+	unsigned long long va = undo->blind.va, size = undo->blind.size;
+	pb_error_at_op(reterr, -ENODATA, PANBIND_STAGE_ROLLBACK, PANBIND_NO_OP, va, size,
+		       "what 0x%llx+0x%llx mapped was not known, so it cannot be put back", va, size);
+	pb_vm_poison(undo->vm, "a forced op displaced 0x%llx+0x%llx, of which it was not known what it mapped", va,
+		     size);
+	return PANBIND_OUTCOME_UNKNOWN;
 }
 
 int pb_undo_run(struct pb_undo *undo, enum panbind_outcome *ret_outcome, struct panbind_error *reterr)
@@ -187,6 +214,8 @@ int pb_undo_run(struct pb_undo *undo, enum panbind_outcome *ret_outcome, struct 
 		reverse(undo);
 		outcome = run_inverses(undo, reterr);
 	}
+	if (outcome == PANBIND_OUTCOME_ROLLED_BACK && undo->blind.size > 0)
+		outcome = leave_blind(undo, reterr);
 	if (outcome == PANBIND_OUTCOME_ROLLED_BACK)
 		undo->vm->map_generation = map_generation;
 	pb_undo_clear(undo);

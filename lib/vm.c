@@ -22,23 +22,43 @@ static void free_vm(struct panbind_vm *vm)
 	pb_pending_free(vm);
 	pb_vamap_destroy(vm->map);
 	pb_vamap_destroy(vm->pieced);
+	pb_vamap_destroy(vm->unknown);
 	panbind_syncobj_unref(vm->timeline);
 	free(vm->regions);
 	free(vm);
 }
 
+struct panbind_vm *pb_vm_new(struct panbind_device *device, uint32_t id, uint64_t va_range)
+{
+	struct panbind_vm *vm = calloc(1, sizeof(*vm));
+	if (!vm)
+		return NULL;
+	if (pb_vamap_create(hold_bo, panbind_bo_unref, &vm->map) < 0 || pb_vamap_create(NULL, NULL, &vm->pieced) < 0) {
+		free_vm(vm);
+		return NULL;
+	}
+	vm->device = panbind_device_ref(device);
+	vm->id = id;
+	vm->va_range = va_range;
+	vm->map_generation = atomic_fetch_add(&device->map_generation, 1) + 1;
+	vm->pending_tail = &vm->pending;
+	return vm;
+}
+
 static void free_vmp(struct panbind_vm **vm)
 {
-	if (*vm)
-		free_vm(*vm);
+	if (!*vm)
+		return;
+	struct panbind_device *device = (*vm)->device;
+	free_vm(*vm);
+	panbind_device_unref(device);
 }
 
 int panbind_vm_create(struct panbind_device *device, uint64_t user_va_range, struct panbind_vm **ret_vm,
 		      struct panbind_error *reterr)
 {
-	pb_cleanup(free_vmp) struct panbind_vm *vm = calloc(1, sizeof(*vm));
-	if (!vm || pb_vamap_create(hold_bo, panbind_bo_unref, &vm->map) < 0 ||
-	    pb_vamap_create(NULL, NULL, &vm->pieced) < 0)
+	pb_cleanup(free_vmp) struct panbind_vm *vm = pb_vm_new(device, 0, 0);
+	if (!vm)
 		return pb_error_set(reterr, -ENOMEM, PANBIND_STAGE_VALIDATE, "out of memory");
 
 	struct pb_uapi_vm_create args = {.user_va_range = user_va_range};
@@ -50,11 +70,8 @@ int panbind_vm_create(struct panbind_device *device, uint64_t user_va_range, str
 		return pb_error_set(reterr, ret, PANBIND_STAGE_SUBMIT, "VM_CREATE with a VA range of 0x%llx failed: %s",
 				    (unsigned long long)user_va_range, panbind_errno_name(ret));
 
-	vm->device = panbind_device_ref(device);
 	vm->id = args.id;
 	vm->va_range = args.user_va_range;
-	vm->map_generation = atomic_fetch_add(&device->map_generation, 1) + 1;
-	vm->pending_tail = &vm->pending;
 	*ret_vm = pb_take_ptr(vm);
 	return 0;
 }
@@ -65,7 +82,8 @@ void panbind_vm_destroy(struct panbind_vm *vm)
 		return;
 	struct panbind_device *device = vm->device;
 	struct pb_uapi_vm_destroy args = {.id = vm->id};
-	pb_device_ioctl(device, PB_IOCTL_VM_DESTROY, &args); /* first: the shadow's BOs are mapped until then */
+	if (!vm->adopted)
+		pb_device_ioctl(device, PB_IOCTL_VM_DESTROY, &args); /* first: the shadow's BOs are mapped until then */
 	free_vm(vm);
 	panbind_device_unref(device);
 }

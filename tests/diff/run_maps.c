@@ -34,7 +34,7 @@ struct maps {
 	struct diff_world *world;
 	struct vm vm[MAX_VMS]; /* in the order in which they were made */
 	size_t vms;
-	struct gpuvas rows;
+	struct pb_gpuvas rows;
 	struct name names[MAX_NAMES];
 	size_t name_count, unnamed;
 };
@@ -68,10 +68,10 @@ static int read_driver(struct maps *maps)
 	int ret = 0;
 
 	for (unsigned tries = 0; tries < 400; tries++) {
-		ret = gpuvas_read(&maps->rows);
+		ret = pb_gpuvas_read(-1, &maps->rows);
 		if (ret || maps->rows.vms == maps->vms)
 			return ret;
-		gpuvas_free(&maps->rows);
+		pb_gpuvas_free(&maps->rows);
 		if (tries < 100)
 			sched_yield(); /* the shortest sleep is a tick of 10 ms in a kernel box */
 		else
@@ -82,13 +82,13 @@ static int read_driver(struct maps *maps)
 
 static void add_page(struct maps *maps, size_t vm, const struct pb_page *page)
 {
-	struct gpuvas *rows = &maps->rows;
+	struct pb_gpuvas *rows = &maps->rows;
 
 	if (!(rows->count & (rows->count + 1)))
 		rows->rows = reallocarray(rows->rows, 2 * rows->count + 1, sizeof(*rows->rows));
 	if (!rows->rows)
 		abort();
-	rows->rows[rows->count++] = (struct gpuvas_row){
+	rows->rows[rows->count++] = (struct pb_gpuvas_row){
 		.vm = vm, .va = page->va, .size = page->size, .object = page->object, .offset = page->bo_offset};
 }
 
@@ -112,12 +112,12 @@ static int read_rows(struct maps *maps)
 	return read_driver(maps);
 }
 
-static void join_rows(struct gpuvas *rows)
+static void join_rows(struct pb_gpuvas *rows)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < rows->count; i++) {
-		struct gpuvas_row *row = &rows->rows[i], *last = count ? &rows->rows[count - 1] : NULL;
+		struct pb_gpuvas_row *row = &rows->rows[i], *last = count ? &rows->rows[count - 1] : NULL;
 
 		if (!row->size)
 			continue;
@@ -187,7 +187,7 @@ static struct name *add_name(struct maps *maps, uint64_t object)
 static void learn_names(struct maps *maps)
 {
 	for (size_t i = 0; i < maps->rows.count; i++) {
-		const struct gpuvas_row *row = &maps->rows.rows[i];
+		const struct pb_gpuvas_row *row = &maps->rows.rows[i];
 		const struct vm *vm = &maps->vm[row->vm];
 
 		if (vm->extra && !find_name(maps, row->object))
@@ -221,7 +221,7 @@ static void print_rows(struct maps *maps)
 		while (i < maps->rows.count && maps->rows.rows[i].vm < vm)
 			i++;
 		for (; i < maps->rows.count && maps->rows.rows[i].vm == vm; i++) {
-			const struct gpuvas_row *row = &maps->rows.rows[i];
+			const struct pb_gpuvas_row *row = &maps->rows.rows[i];
 
 			fprintf(maps->world->out, " 0x%llx+0x%llx=%s+0x%llx", (unsigned long long)row->va,
 				(unsigned long long)row->size, name_of(maps, row->object),
@@ -251,6 +251,6 @@ void diff_print_maps(struct diff_world *world)
 			print_rows(maps);
 		destroy_extra_vms(maps);
 	}
-	gpuvas_free(&maps->rows);
+	pb_gpuvas_free(&maps->rows);
 	free(maps);
 }

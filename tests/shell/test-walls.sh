@@ -40,7 +40,7 @@ breaches() {
 # Only files that fill or answer ioctls name the uAPI.
 uapi_wall() {
 	case $1 in
-	lib/bind*.[ch] | lib/vm.c | lib/bo.c | lib/device.c | lib/syncobj.c | lib/backend*.c | lib/sim/* | preload/*) ;;
+	lib/bind*.[ch] | lib/vm.c | lib/bo.c | lib/twin.c | lib/adopt.c | lib/sight.c | lib/device.c | lib/syncobj.c | lib/backend*.c | lib/sim/* | preload/*) ;;
 	*) ! written "$2" | grep -qxE '(.*/)?(uapi|panthor_drm)\.h' || echo "$1 includes the uAPI" ;;
 	esac
 }

@@ -16,7 +16,7 @@
 
 static bool has_sight(const struct raw *raw)
 {
-	return raw->file->backend->gpu || gpuvas_available();
+	return raw->file->backend->gpu || pb_gpuvas_available();
 }
 
 void raw_need_sight(const struct raw *raw)
@@ -30,13 +30,13 @@ void raw_need_sight(const struct raw *raw)
 /* ---- A kernel's books ---- */
 
 struct books {
-	struct gpuvas rows;
+	struct pb_gpuvas rows;
 	size_t vm;	 /* which of them is ours */
 	uint64_t object; /* the BO asked for */
 	uint64_t mark;	 /* where it was mapped to find out */
 };
 
-static const struct gpuvas_row *find_row(const struct gpuvas *rows, uint64_t va)
+static const struct pb_gpuvas_row *find_row(const struct pb_gpuvas *rows, uint64_t va)
 {
 	for (size_t i = 0; i < rows->count; i++)
 		if (rows->rows[i].va <= va && va < rows->rows[i].va + rows->rows[i].size)
@@ -48,12 +48,12 @@ static const struct gpuvas_row *find_row(const struct gpuvas *rows, uint64_t va)
 static uint64_t free_mark(void)
 {
 	uint64_t mark = MARK_START;
-	struct gpuvas rows;
+	struct pb_gpuvas rows;
 
-	raw_expect("gpuvas", gpuvas_read(&rows), 0);
+	raw_expect("gpuvas", pb_gpuvas_read(-1, &rows), 0);
 	while (find_row(&rows, mark))
 		mark += RAW_PAGE;
-	gpuvas_free(&rows);
+	pb_gpuvas_free(&rows);
 	return mark;
 }
 
@@ -62,11 +62,11 @@ static void open_books(struct raw *raw, uint32_t vm, uint32_t bo, struct books *
 {
 	uint32_t mark_bo = bo ? bo : raw_bo(raw, RAW_PAGE);
 	struct pb_uapi_vm_bind_op op = RAW_OP(.flags = PB_OP_MAP, .bo_handle = mark_bo, .size = RAW_PAGE);
-	const struct gpuvas_row *row;
+	const struct pb_gpuvas_row *row;
 
 	books->mark = op.va = free_mark();
 	raw_expect("a mapping to look for", raw_bind(raw, vm, 0, &op, 1, NULL), 0);
-	raw_expect("gpuvas", gpuvas_read(&books->rows), 0);
+	raw_expect("gpuvas", pb_gpuvas_read(-1, &books->rows), 0);
 	row = find_row(&books->rows, books->mark);
 	assert_non_null(row);
 	books->vm = row->vm;
@@ -81,7 +81,7 @@ static void open_books(struct raw *raw, uint32_t vm, uint32_t bo, struct books *
 static bool page_in_books(const struct books *books, uint64_t va, uint32_t bo, struct pb_page *ret_page)
 {
 	for (size_t i = 0; i < books->rows.count; i++) {
-		const struct gpuvas_row *row = &books->rows.rows[i];
+		const struct pb_gpuvas_row *row = &books->rows.rows[i];
 
 		if (row->vm != books->vm || row->va == books->mark || va < row->va || va >= row->va + row->size)
 			continue;
@@ -112,7 +112,7 @@ static void look_begin(struct raw *raw, uint32_t vm, uint32_t bo, struct look *l
 
 static void look_end(struct look *look)
 {
-	gpuvas_free(&look->books.rows);
+	pb_gpuvas_free(&look->books.rows);
 }
 
 /* The page that covers @va; false when nothing does. */
@@ -184,11 +184,11 @@ static void assert_unmapped_in_books(struct raw *raw, uint32_t vm, uint64_t va, 
 {
 	uint32_t bo = raw_bo(raw, RAW_PAGE);
 	struct look look;
-	const struct gpuvas *rows = &look.books.rows;
+	const struct pb_gpuvas *rows = &look.books.rows;
 
 	look_begin(raw, vm, bo, &look);
 	for (size_t i = 0; i < rows->count; i++) {
-		const struct gpuvas_row *row = &rows->rows[i];
+		const struct pb_gpuvas_row *row = &rows->rows[i];
 
 		if (row->vm == look.books.vm && row->va != look.books.mark && row->va < va + size &&
 		    va < row->va + row->size)

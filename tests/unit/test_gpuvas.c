@@ -24,9 +24,9 @@ static void the_rows_of_programs_are_found(void **state)
 		      "DRM GPU VA space (panthor-GPU-VM) [0x0;0x1000000000000]\n" HEAD
 		      "     | 0x2000 | 0x3000 | 0x5000 | 0x7f00 | 0x4000\n"
 		      "     | 0x5000 | 0x0 | 0x5000 | 0x7f01 | 0x0\n";
-	struct gpuvas gpuvas;
+	struct pb_gpuvas gpuvas;
 
-	assert_int_equal(gpuvas_parse(text, &gpuvas), 0);
+	assert_int_equal(pb_gpuvas_parse(text, &gpuvas), 0);
 	assert_int_equal(gpuvas.vms, 2);
 	assert_int_equal(gpuvas.count, 2);
 	assert_int_equal(gpuvas.rows[0].vm, 1);
@@ -35,16 +35,16 @@ static void the_rows_of_programs_are_found(void **state)
 	assert_int_equal(gpuvas.rows[0].object, 0x7f00);
 	assert_int_equal(gpuvas.rows[0].offset, 0x4000);
 	assert_int_equal(gpuvas.rows[1].size, 0);
-	gpuvas_free(&gpuvas);
+	pb_gpuvas_free(&gpuvas);
 }
 
 static void a_row_that_does_not_add_up_is_refused(void **state)
 {
 	char text[] = "DRM GPU VA space (panthor-GPU-VM) [0x0;0x1000000000000]\n"
 		      "     | 0x2000 | 0x3000 | 0x6000 | 0x7f00 | 0x4000\n";
-	struct gpuvas gpuvas;
+	struct pb_gpuvas gpuvas;
 
-	assert_int_equal(gpuvas_parse(text, &gpuvas), -EPROTO);
+	assert_int_equal(pb_gpuvas_parse(text, &gpuvas), -EPROTO);
 }
 
 int main(void)

@@ -10,23 +10,25 @@
 #define PATTERN "/sys/kernel/debug/dri/*/gpuvas"
 #define GPU_VM	"(panthor-GPU-VM)"
 
-/* Path of the first one, or NULL: a device has one for each of its nodes, with the same inside. Looked for once. */
-static const char *find_path(void)
+/* The one of a node, or the first one: a device has one for each of its nodes, with the same inside. */
+static int find_path(int minor, char *path, size_t size)
 {
-	static char path[128];
 	glob_t found;
 
-	if (!*path && glob(PATTERN, 0, NULL, &found) == 0) {
-		snprintf(path, sizeof(path), "%s", found.gl_pathv[0]);
-		globfree(&found);
-	}
-	return *path ? path : NULL;
+	snprintf(path, size, "/sys/kernel/debug/dri/%d/gpuvas", minor);
+	if (minor >= 0)
+		return 0;
+	if (glob(PATTERN, 0, NULL, &found) != 0)
+		return -ENOENT;
+	snprintf(path, size, "%s", found.gl_pathv[0]);
+	globfree(&found);
+	return 0;
 }
 
-bool gpuvas_available(void)
+bool pb_gpuvas_available(void)
 {
-	const char *path = find_path();
-	FILE *file = path ? fopen(path, "re") : NULL;
+	char path[128];
+	FILE *file = find_path(-1, path, sizeof(path)) == 0 ? fopen(path, "re") : NULL;
 	bool available = file;
 
 	if (file)
@@ -53,10 +55,10 @@ static int read_all(const char *path, char **ret_text)
 	return 0;
 }
 
-static int add_row(struct gpuvas *gpuvas, const struct gpuvas_row *row)
+static int add_row(struct pb_gpuvas *gpuvas, const struct pb_gpuvas_row *row)
 {
 	if (!(gpuvas->count & (gpuvas->count + 1))) { /* room for 2^n - 1 rows is full */
-		struct gpuvas_row *rows = reallocarray(gpuvas->rows, 2 * gpuvas->count + 1, sizeof(*rows));
+		struct pb_gpuvas_row *rows = reallocarray(gpuvas->rows, 2 * gpuvas->count + 1, sizeof(*rows));
 
 		if (!rows)
 			return -ENOMEM;
@@ -67,7 +69,7 @@ static int add_row(struct gpuvas *gpuvas, const struct gpuvas_row *row)
 }
 
 /* "     | START | RANGE | END | OBJECT | OFFSET" */
-static int parse_row(const char *line, struct gpuvas_row *ret_row)
+static int parse_row(const char *line, struct pb_gpuvas_row *ret_row)
 {
 	unsigned long long field[5];
 
@@ -81,15 +83,15 @@ static int parse_row(const char *line, struct gpuvas_row *ret_row)
 	return field[2] == field[0] + field[1] ? 0 : -EPROTO;
 }
 
-int gpuvas_parse(char *text, struct gpuvas *ret_gpuvas)
+int pb_gpuvas_parse(char *text, struct pb_gpuvas *ret_gpuvas)
 {
-	struct gpuvas gpuvas = {0};
+	struct pb_gpuvas gpuvas = {0};
 	bool ours = false;
 	char *at, *line = strtok_r(text, "\n", &at);
 	int ret = 0;
 
 	for (; line && !ret; line = strtok_r(NULL, "\n", &at)) {
-		struct gpuvas_row row;
+		struct pb_gpuvas_row row;
 
 		if (strncmp(line, "DRM GPU VA space", 16) == 0) {
 			ours = strstr(line, GPU_VM);
@@ -102,27 +104,28 @@ int gpuvas_parse(char *text, struct gpuvas *ret_gpuvas)
 		}
 	}
 	if (ret)
-		gpuvas_free(&gpuvas);
+		pb_gpuvas_free(&gpuvas);
 	else
 		*ret_gpuvas = gpuvas;
 	return ret;
 }
 
-int gpuvas_read(struct gpuvas *ret_gpuvas)
+int pb_gpuvas_read(int minor, struct pb_gpuvas *ret_gpuvas)
 {
-	const char *path = find_path();
-	char *text;
-	int ret = path ? read_all(path, &text) : -ENOENT;
+	char path[128], *text;
+	int ret = find_path(minor, path, sizeof(path));
 
+	if (ret == 0)
+		ret = read_all(path, &text);
 	if (ret)
 		return ret;
-	ret = gpuvas_parse(text, ret_gpuvas);
+	ret = pb_gpuvas_parse(text, ret_gpuvas);
 	free(text);
 	return ret;
 }
 
-void gpuvas_free(struct gpuvas *gpuvas)
+void pb_gpuvas_free(struct pb_gpuvas *gpuvas)
 {
 	free(gpuvas->rows);
-	*gpuvas = (struct gpuvas){0};
+	*gpuvas = (struct pb_gpuvas){0};
 }
