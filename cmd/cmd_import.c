@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* `panbind import`: a recorded trace to a script on standard output. Nothing is written before all of it is right. */
+/* `panbind import`: a recorded trace to a script on standard output, or to a log. Nothing is written before all of it
+ * is right. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -7,13 +8,16 @@
 #include "import.h"
 #include "limit.h"
 
+enum { KEY_LOG = 0x200 };
+
 struct arguments {
-	const char *file;
+	const char *file, *log;
 	bool keep_going;
 };
 
 static const struct argp_option options[] = {
 	{"keep-going", 'k', NULL, 0, "Report bad lines, leave them out, and write the rest (status 2 all the same)"},
+	{"log", KEY_LOG, "LOG", 0, "Make a new log of it instead of a script; LOG must not exist yet"},
 	{0},
 };
 
@@ -24,6 +28,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 'k':
 		arguments->keep_going = true;
+		return 0;
+	case KEY_LOG:
+		arguments->log = arg;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (arguments->file)
@@ -41,17 +48,20 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static void write_result(struct cmd *cmd, const struct import *import, const char *text)
 {
+	const char *what = text ? "commands" : "entries";
+
 	if (!cmd->out.json) {
-		fputs(text, stdout);
-		error_note(cmd, 1, "%zu ioctls: %" PRIu64 " VM_BINDs with %" PRIu64 " ops, %" PRIu64 " commands",
-			   import->trace.count, import->binds, import->ops, import->commands);
+		fputs(text ? text : "", stdout);
+		error_note(cmd, 1, "%zu ioctls: %" PRIu64 " VM_BINDs with %" PRIu64 " ops, %" PRIu64 " %s",
+			   import->trace.count, import->binds, import->ops, import->commands, what);
 		return;
 	}
-	json_object_set_new(cmd->out.doc, "script", output_json_text(text));
+	if (text)
+		json_object_set_new(cmd->out.doc, "script", output_json_text(text));
 	json_object_set_new(cmd->out.doc, "records", json_integer((json_int_t)import->trace.count));
 	json_object_set_new(cmd->out.doc, "binds", json_integer((json_int_t)import->binds));
 	json_object_set_new(cmd->out.doc, "ops", json_integer((json_int_t)import->ops));
-	json_object_set_new(cmd->out.doc, "commands", json_integer((json_int_t)import->commands));
+	json_object_set_new(cmd->out.doc, what, json_integer((json_int_t)import->commands));
 }
 
 static int finish(struct cmd *cmd, const struct import *import, int error, const char *text)
@@ -65,22 +75,30 @@ static int finish(struct cmd *cmd, const struct import *import, int error, const
 	return import->trace.bad ? CMD_USAGE : CMD_DONE;
 }
 
-static int convert(struct cmd *cmd, struct import *import, const struct source *source)
+static int to_script(struct import *import, char **ret_text)
+{
+	size_t size;
+	int error;
+
+	import->script = open_memstream(ret_text, &size);
+	if (!import->script) {
+		error_say(import->trace.cmd, CMD_FAILED, -ENOMEM, "out of memory");
+		return -ENOMEM;
+	}
+	error = import_run(import);
+	return fclose(import->script) && !error ? -ENOMEM : error;
+}
+
+static int convert(struct cmd *cmd, struct import *import, const struct source *source, const char *log)
 {
 	char *text = NULL;
-	size_t size;
 	int error, status;
 
-	import->script = open_memstream(&text, &size);
-	if (!import->script)
-		return error_say(cmd, CMD_FAILED, -ENOMEM, "out of memory");
 	import->live = json_object();
 	import->regions = json_object();
 	error = trace_read(&import->trace, source);
 	if (!error)
-		error = import_run(import);
-	if (fclose(import->script) && !error)
-		error = -ENOMEM;
+		error = log ? import_to_log(import, log) : to_script(import, &text);
 	status = finish(cmd, import, error, text);
 	json_decref(import->live);
 	json_decref(import->regions);
@@ -97,15 +115,17 @@ int cmd_import(struct cmd *cmd, int argc, char **argv)
 	int status;
 
 	cmd_parse(cmd, options, parse, "FILE|-",
-		  "Turn a recorded trace of DRM ioctls (JSON lines, also .xz) into a script on standard output.", argc,
-		  argv, &arguments);
+		  "Turn a recorded trace of DRM ioctls (JSON lines, also .xz) into a script on standard output, or "
+		  "into a "
+		  "log.",
+		  argc, argv, &arguments);
 	import.trace.keep_going = arguments.keep_going;
 	status = source_read(cmd, arguments.file, &source);
 	if (status == CMD_DONE)
 		status = source_decompress(cmd, &source);
 	import.trace.file = source.name;
 	if (status == CMD_DONE)
-		status = convert(cmd, &import, &source);
+		status = convert(cmd, &import, &source, arguments.log);
 	source_free(&source);
 	return status;
 }

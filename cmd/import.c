@@ -62,15 +62,23 @@ const char *import_expect(const struct trace_record *record, char text[IMPORT_NA
 
 /* ---- Names ---- */
 
-const char *import_name(const struct import *import, const struct trace_record *record, const char *kind, uint64_t id,
-			char name[IMPORT_NAME])
+const char *import_prefix(const struct import *import, const struct trace_record *record, char prefix[IMPORT_NAME])
 {
 	size_t used = 0;
 
+	prefix[0] = '\0';
 	if (import->several_processes)
-		used += (size_t)snprintf(name, IMPORT_NAME, "pid%" PRId64 ".", record->pid);
+		used += (size_t)snprintf(prefix, IMPORT_NAME, "pid%" PRId64 ".", record->pid);
 	if (import->several_files)
-		used += (size_t)snprintf(name + used, IMPORT_NAME - used, "fd%" PRId64 ".", record->fd);
+		snprintf(prefix + used, IMPORT_NAME - used, "fd%" PRId64 ".", record->fd);
+	return prefix;
+}
+
+const char *import_name(const struct import *import, const struct trace_record *record, const char *kind, uint64_t id,
+			char name[IMPORT_NAME])
+{
+	size_t used = strlen(import_prefix(import, record, name));
+
 	snprintf(name + used, IMPORT_NAME - used, "%s%" PRIu64, kind, id);
 	return name;
 }
@@ -441,13 +449,20 @@ static int by_key(const void *a, const void *b)
 	return x->line < y->line ? -1 : x->line > y->line;
 }
 
-int import_run(struct import *import)
+void import_sort(struct import *import)
 {
 	struct trace *trace = &import->trace;
 
 	if (trace->count)
 		qsort(trace->records, trace->count, sizeof(*trace->records), by_key);
 	look_at_files(import);
+}
+
+int import_run(struct import *import)
+{
+	struct trace *trace = &import->trace;
+
+	import_sort(import);
 	fprintf(import->script, "# Made by 'panbind import' from %s\n", trace->file);
 	for (size_t i = 0; i < trace->count; i++) {
 		if (limit_reached())

@@ -11,14 +11,17 @@
  *  - Times are not repeated: a wait that succeeded gets at least IMPORT_PATIENCE_MS, since another machine may be
  * slower.
  *
- * trace.c reads lines and fields, import.c is the loop and the ioctls on VMs, BOs and syncobjs, import_bind.c is
- * VM_BIND.
+ * A log of the same trace has no such needs: import_log.c hands each line on as a call.
+ *
+ * trace.c reads lines and fields, trace_bind.c VM_BIND of a line; import.c is the loop and the ioctls on VMs, BOs and
+ * syncobjs, import_bind.c VM_BIND in a script.
  */
 #ifndef CMD_IMPORT_H
 #define CMD_IMPORT_H
 
 #include <jansson.h>
 
+#include "call.h"
 #include "error.h"
 #include "source.h"
 
@@ -26,9 +29,9 @@
 
 /** One line of the trace. */
 struct trace_record {
-	uint64_t key;	 /* where it stands in the script: ns */
-	uint32_t line;	 /* 1-based */
-	int64_t pid, fd; /* -1: none */
+	uint64_t key;	      /* where it stands in the script: ns */
+	uint32_t line;	      /* 1-based */
+	int64_t pid, tid, fd; /* -1: none */
 	uint64_t start, duration;
 	const char *name;
 	int64_t ret;
@@ -67,6 +70,22 @@ int trace_number_or(struct trace *trace, const struct trace_record *record, cons
 int trace_element(struct trace *trace, const struct trace_record *record, const char *key, size_t index,
 		  uint64_t *ret_value);
 
+/* ---- trace_bind.c ---- */
+
+/** PANTHOR_VM_BIND of a line; zeroed at first, and again for the next line. */
+struct trace_bind {
+	uint64_t vm;
+	bool async;
+	struct call_op *ops;
+	struct call_sync *syncs; /* of all ops */
+	size_t op_count, sync_count;
+	uint64_t done; /* out.nops: ops that were executed, or the index of the one that failed */
+};
+
+/** 0 or -EINVAL, reported. */
+int trace_read_bind(struct trace *trace, const struct trace_record *record, struct trace_bind *bind);
+void trace_bind_free(struct trace_bind *bind);
+
 /* ---- import.c ---- */
 
 struct import {
@@ -82,9 +101,13 @@ struct import {
 
 /** Write the whole script. 0 or a negative errno, reported. */
 int import_run(struct import *import);
+/** Bring the lines into the order in which one thread can do them, and see what names have to say. */
+void import_sort(struct import *import);
 
 #define IMPORT_NAME 96
-/** "bo7", or "fd5.bo7" when the trace has several files. Returns @name. */
+/** What stands before names: "", "fd5." when the trace has several files, or "pid48.fd5.". Returns @prefix. */
+const char *import_prefix(const struct import *import, const struct trace_record *record, char prefix[IMPORT_NAME]);
+/** "bo7", or "fd5.bo7". Returns @name. */
 const char *import_name(const struct import *import, const struct trace_record *record, const char *kind, uint64_t id,
 			char name[IMPORT_NAME]);
 bool import_is_live(const struct import *import, const char *name);
@@ -102,5 +125,13 @@ const char *import_expect(const struct trace_record *record, char text[IMPORT_NA
 
 /** PANTHOR_VM_BIND. 0 or -EINVAL, reported. */
 int import_vm_bind(struct import *import, const struct trace_record *record);
+
+/* ---- import_log.c ---- */
+
+/**
+ * Make a new log at @path of the whole trace. 0 or a negative errno, reported but for -ECANCELED; nothing is at @path
+ * then. import->commands are its entries.
+ */
+int import_to_log(struct import *import, const char *path);
 
 #endif /* CMD_IMPORT_H */

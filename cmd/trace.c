@@ -116,6 +116,7 @@ static int read_result(struct trace *trace, struct trace_record *record)
 static int read_common(struct trace *trace, struct trace_record *record)
 {
 	const json_t *json = record->json, *fd = json_object_get(json, "fd"), *pid = json_object_get(json, "pid");
+	const json_t *tid = json_object_get(json, "tid");
 
 	record->name = json_string_value(json_object_get(json, "name"));
 	if (!record->name)
@@ -124,6 +125,7 @@ static int read_common(struct trace *trace, struct trace_record *record)
 	record->out = json_object_get(json, "out");
 	record->fd = json_is_integer(fd) ? json_integer_value(fd) : -1;
 	record->pid = json_is_integer(pid) ? json_integer_value(pid) : -1;
+	record->tid = json_is_integer(tid) ? json_integer_value(tid) : -1;
 	if (trace_number(trace, record, json, "", "t", &record->start) ||
 	    trace_number_or(trace, record, json, "", "dur", 0, &record->duration))
 		return -EINVAL;

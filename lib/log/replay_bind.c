@@ -300,12 +300,19 @@ static bool can_run(struct pb_replay *r, const struct pb_row *row, size_t count)
 	return true;
 }
 
+/* What a driver refused a program that asked it directly, the library refuses before it asks. */
+static bool same_stage(const struct panbind_error *recorded, const struct panbind_error *got)
+{
+	return recorded->stage == PANBIND_STAGE_NONE || got->stage == recorded->stage ||
+	       (recorded->stage == PANBIND_STAGE_SUBMIT && got->stage == PANBIND_STAGE_VALIDATE);
+}
+
 void pb_replay_compare_failure(struct pb_replay *r, const struct panbind_log_entry *entry,
 			       const struct panbind_error *got)
 {
 	const struct panbind_error recorded = {.code = entry->result, .stage = entry->stage, .op = entry->failing_op};
 
-	if (got->code == recorded.code && (recorded.stage == PANBIND_STAGE_NONE || got->stage == recorded.stage) &&
+	if (got->code == recorded.code && same_stage(&recorded, got) &&
 	    (recorded.op == PANBIND_NO_OP || got->op == recorded.op))
 		return;
 	pb_replay_tell_result(r, entry->seq, r->batch_vm, &recorded, got);

@@ -112,6 +112,44 @@ is "a mark cannot leave its comment" "$(imported mark.jsonl)" ""
 status "an empty trace" 0 "$PANBIND" import nothing.jsonl
 status "runs" 0 "$PANBIND" -d sim: run "$TMP/out"
 
+# ---- To a log: the same VM_BINDs, which replay to the same mapping on a driver of their version ----
+for trace in panvk-small.jsonl panvk-image.jsonl panvk-stream.jsonl.xz; do
+	file=$TRACES/$trace
+	status "$trace becomes a log" 0 "$PANBIND" -j import --log="$trace.db" "$file"
+	entries=$(jq .entries "$TMP/out")
+	status "$trace: that can be exported" 0 "$PANBIND" log export --log="$trace.db"
+	cp "$TMP/out" exported.jsonl
+	is "$trace: with as many entries as it said" "$(tail -n +2 exported.jsonl | wc -l)" "$entries"
+	is "$trace: each VM_BIND has its ops" \
+		"$(jq -c 'select(.kind == "bind") | [.ops[] | [.op, .va, .size, .bo_offset // "0x0"]]' exported.jsonl | sha256sum)" \
+		"$(text "$file" | jq -c 'select(.name == "PANTHOR_VM_BIND") | [.args.ops[] | [(.op | sub("_"; "-")), .va, .size,
+			(if .op == "map" then .bo_offset else "0x0" end)]]' | sha256sum)"
+	is "$trace: its waits and signals" "$(jq -r 'select(.kind == "bind") | .ops[].syncs // empty' exported.jsonl | tr ' ' '\n' | sha256sum)" \
+		"$(text "$file" | jq -r 'select(.name == "PANTHOR_VM_BIND") | .args.ops[].syncs[] |
+			"\(.op)=fd5.so\(.handle)\(if .type == "timeline" and .value > 0 then ":\(.value)" else "" end)"' | sha256sum)"
+	is "$trace: and its latency" "$(jq -s '[.[] | select(.kind == "bind") | .latency_ns] | add' exported.jsonl)" \
+		"$(text "$file" | jq -s '[.[] | select(.name == "PANTHOR_VM_BIND") | .dur] | add')"
+	status "$trace: verify" 0 "$PANBIND" log verify --deep --log="$trace.db"
+	status "$trace: replay on a driver of its version" 0 "$PANBIND" -j -d sim:minor=0 replay --verify "$trace.db"
+	json "$trace: gives all ops and no difference" '.result.ops, .result.differences, .result.skipped' \
+		"$(jq -s '[.[] | select(.kind == "bind") | .ops | length] | add' exported.jsonl)"$'\n0\n0'
+done
+like "a mark becomes the comment of what begins there" "$("$PANBIND" log show --log=panvk-small.jsonl.db)" '^2 .* vm create fd5.vm1 .*# vkCreateDevice begin$'
+status "a log that is there is not overwritten" 1 "$PANBIND" import --log=panvk-small.jsonl.db "$TRACES/panvk-small.jsonl"
+like "which is said" "$(err)" "panvk-small.jsonl.db: .*exist"
+"$PANBIND" import --log=partial.db partial.jsonl
+status "a synchronous bind that failed at op 1 of 3" 0 "$PANBIND" -j log show --log=partial.db
+is "is an entry with one op applied" "$(jq -c '.entries[-1] | [.outcome, .applied, .error.name, .error.op, (.ops | length)]' "$TMP/out")" \
+	'["partial",1,"EINVAL",1,3]'
+"$PANBIND" import --log=refused.db refused.jsonl
+status "an asynchronous bind that was refused is refused again" 0 "$PANBIND" -d sim: replay --verify refused.db
+"$PANBIND" import --log=reopened.db reopened.jsonl
+is "an id that is given out twice is another generation" \
+	"$("$PANBIND" log export --log=reopened.db | jq -c 'select(.object) | [.kind, .object.generation]')" \
+	$'["vm.create",1]\n["vm.destroy",1]\n["vm.create",2]'
+"$PANBIND" import --log=sparse.db sparse.jsonl
+status "sparse maps" 0 "$PANBIND" -d sim: replay --verify=each sparse.db
+
 # ---- Wrong traces: file, line, field; status 2; nothing on standard output ----
 # wrong NAME TEXT REGEX
 wrong() {
@@ -119,6 +157,9 @@ wrong() {
 	status "$1" 2 "$PANBIND" import wrong.jsonl
 	like "$1: line and field" "$(err)" "^wrong.jsonl:2:.*$3"
 	is "$1: nothing is written" "$(out)" ""
+	status "$1: into no log either" 2 "$PANBIND" import --log=wrong.db wrong.jsonl
+	like "$1: line and field again" "$(err)" "^wrong.jsonl:2:.*$3"
+	ok "$1: there is none" test ! -e wrong.db
 }
 wrong "no JSON" '{"t":1,' 'error:'
 wrong "no object" '[1]' 'error: not a JSON object'

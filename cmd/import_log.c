@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/* A trace to a log: its lines as calls, the calls as entries. See import.h and call_log.h. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "call_log.h"
+#include "import.h"
+#include "limit.h"
+
+#define VA_RANGE_UNKNOWN (UINT64_C(1) << 47) /* what panthor gives a VM on a GPU of 48 bits */
+
+/** A trace on its way into a log. */
+struct log_import {
+	struct import *import;
+	const char *path;
+	struct panbind_log_import *log;
+	struct call_log *calls;
+	struct trace_bind bind;
+	struct panbind_error error;
+	uint64_t entries;
+	char mark[256], prefix[IMPORT_NAME];
+	bool marked; /* the next entry begins what the mark says */
+};
+
+static int on_entry(void *data, const struct panbind_log_entry *entry, struct panbind_error *reterr)
+{
+	struct log_import *to = data;
+	struct panbind_log_entry numbered = *entry;
+	int err;
+
+	numbered.seq = to->entries + 1;
+	if (to->marked && !numbered.comment)
+		numbered.comment = to->mark;
+	err = panbind_log_import_entry(to->log, &numbered, reterr);
+	if (err == 0) {
+		to->entries++;
+		to->marked = false;
+	}
+	return err;
+}
+
+/* ---- Lines to calls: 1 and a call, 0: nothing to a log, or -EINVAL, reported ---- */
+
+static int id_of(struct trace *trace, const struct trace_record *record, const json_t *object, const char *parent,
+		 const char *key, uint32_t *ret_id)
+{
+	uint64_t id;
+
+	if (trace_number(trace, record, object, parent, key, &id))
+		return -EINVAL;
+	if (id > UINT32_MAX)
+		return trace_fail(trace, record, key, "does not fit into 32 bits");
+	*ret_id = (uint32_t)id;
+	return 0;
+}
+
+/* The id that a creation gave out, if it did. */
+static int new_id(struct trace *trace, const struct trace_record *record, const char *key, struct call *call)
+{
+	return call->err ? 0 : id_of(trace, record, record->out, "out", key, &call->id);
+}
+
+static int read_vm_create(struct log_import *to, const struct trace_record *record, struct call *call)
+{
+	struct trace *trace = &to->import->trace;
+
+	call->type = CALL_VM_CREATE;
+	if (trace_number_or(trace, record, record->args, "args", "user_va_range", 0, &call->size) ||
+	    new_id(trace, record, "id", call))
+		return -EINVAL;
+	if (!call->err && !call->size &&
+	    trace_number_or(trace, record, record->out, "out", "user_va_range", 0, &call->size))
+		return -EINVAL;
+	return 1;
+}
+
+static int read_vm_destroy(struct log_import *to, const struct trace_record *record, struct call *call)
+{
+	call->type = CALL_VM_DESTROY;
+	return id_of(&to->import->trace, record, record->args, "args", "id", &call->id) ? -EINVAL : 1;
+}
+
+static int read_bo_create(struct log_import *to, const struct trace_record *record, struct call *call)
+{
+	struct trace *trace = &to->import->trace;
+	uint64_t flags, exclusive;
+
+	call->type = CALL_BO_CREATE;
+	if (trace_number(trace, record, record->args, "args", "size", &call->size) ||
+	    trace_number_or(trace, record, record->args, "args", "flags", 0, &flags) ||
+	    trace_number_or(trace, record, record->args, "args", "exclusive_vm_id", 0, &exclusive) ||
+	    new_id(trace, record, "handle", call))
+		return -EINVAL;
+	call->flags = (uint32_t)flags;
+	call->exclusive_vm = (uint32_t)exclusive;
+	return 1;
+}
+
+static int read_gem_close(struct log_import *to, const struct trace_record *record, struct call *call)
+{
+	call->type = CALL_BO_CLOSE;
+	return id_of(&to->import->trace, record, record->args, "args", "handle", &call->id) ? -EINVAL : 1;
+}
+
+static int read_syncobj_create(struct log_import *to, const struct trace_record *record, struct call *call)
+{
+	call->type = CALL_SYNCOBJ_CREATE;
+	return new_id(&to->import->trace, record, "handle", call) ? -EINVAL : 1;
+}
+
+static int read_vm_bind(struct log_import *to, const struct trace_record *record, struct call *call)
+{
+	if (trace_read_bind(&to->import->trace, record, &to->bind))
+		return -EINVAL;
+	call->type = CALL_VM_BIND;
+	call->id = (uint32_t)to->bind.vm;
+	call->async = to->bind.async;
+	call->ops = to->bind.ops;
+	call->op_count = to->bind.op_count;
+	call->done = to->bind.done < to->bind.op_count ? (size_t)to->bind.done : 0;
+	to->import->binds++;
+	to->import->ops += to->bind.op_count;
+	return 1;
+}
+
+static int read_mark(struct log_import *to, const struct trace_record *record, struct call *call)
+{
+	const char *text = json_string_value(json_object_get(record->args, "text"));
+
+	(void)call;
+	if (!text)
+		return trace_fail(&to->import->trace, record, "args.text", "is not a string");
+	snprintf(to->mark, sizeof(to->mark), "%s", text);
+	to->marked = true;
+	return 0;
+}
+
+static const struct {
+	const char *name, *id; /* the field to blame for an id that is not known */
+	int (*read)(struct log_import *to, const struct trace_record *record, struct call *call);
+} lines[] = {
+	{"PANTHOR_VM_BIND", "args.vm_id", read_vm_bind},
+	{"PANTHOR_VM_CREATE", "args", read_vm_create},
+	{"PANTHOR_VM_DESTROY", "args.id", read_vm_destroy},
+	{"PANTHOR_BO_CREATE", "args.exclusive_vm_id", read_bo_create},
+	{"GEM_CLOSE", "args.handle", read_gem_close},
+	{"SYNCOBJ_CREATE", "args", read_syncobj_create},
+	{"MARK", "args.text", read_mark},
+};
+
+/* ---- The loop ---- */
+
+static int add_failed(struct log_import *to, const struct trace_record *record, const char *id_path)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "%s", id_path);
+	if (to->error.op != PANBIND_NO_OP)
+		snprintf(path, sizeof(path), "args.ops[%" PRIu32 "]", to->error.op);
+	return trace_fail(&to->import->trace, record, path, "%s%s",
+			  to->error.code == -ENOENT ? "" : "cannot be right: ", to->error.msg);
+}
+
+static int add_record(struct log_import *to, const struct trace_record *record)
+{
+	struct call call = {
+		.start_ns = record->start,
+		.duration_ns = record->duration,
+		.pid = record->pid > 0 ? (int32_t)record->pid : 0,
+		.tid = record->tid > 0 ? (int32_t)record->tid : 0,
+		.file = (uint64_t)record->pid << 32 ^ (uint64_t)(record->fd & UINT32_MAX),
+		.prefix = import_prefix(to->import, record, to->prefix),
+		.err = record->ret < 0 ? record->err : 0,
+	};
+	int err = 0;
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		if (strcmp(lines[i].name, record->name) != 0)
+			continue;
+		err = lines[i].read(to, record, &call);
+		to->error = (struct panbind_error){.op = PANBIND_NO_OP};
+		if (err == 1)
+			err = call_log_add(to->calls, &call, &to->error);
+		if ((err == -ENOENT || err == -EINVAL) && to->error.code)
+			err = add_failed(to, record, lines[i].id);
+		break;
+	}
+	return err;
+}
+
+static int add_records(struct log_import *to)
+{
+	struct trace *trace = &to->import->trace;
+	int err = call_log_start(to->calls, trace->count ? trace->records[0].start : 0,
+				 "imported from a trace, whose clock the times are of", &to->error);
+
+	for (size_t i = 0; i < trace->count && err == 0; i++) {
+		if (limit_reached())
+			return -ECANCELED;
+		err = add_record(to, &trace->records[i]);
+		if (err == -EINVAL && trace->keep_going)
+			err = 0;
+	}
+	return err;
+}
+
+/* Where VMs end whose range the trace does not give: half of what the GPU's MMU can address. The word stands at byte 24
+ * of the answer to GPU_INFO, as hex. */
+static uint64_t va_range_of(const struct trace *trace)
+{
+	for (size_t i = 0; i < trace->count; i++) {
+		const struct trace_record *record = &trace->records[i];
+		const char *type = json_string_value(json_object_get(record->args, "type_name"));
+		const char *data = json_string_value(json_object_get(record->out, "data"));
+		unsigned bits;
+
+		if (!type || !data || strcmp(type, "GPU_INFO") != 0 || strlen(data) < 56)
+			continue;
+		if (sscanf(data + 48, "%2x", &bits) == 1 && bits > 32 && bits <= 56)
+			return UINT64_C(1) << (bits - 1);
+	}
+	return VA_RANGE_UNKNOWN;
+}
+
+static int run(struct log_import *to)
+{
+	const struct call_log_options options = {
+		.emit = on_entry,
+		.data = to,
+		.uid = PANBIND_LOG_NO_ID,
+		.gid = PANBIND_LOG_NO_ID,
+		.va_range = va_range_of(&to->import->trace),
+	};
+	int err;
+
+	import_sort(to->import);
+	err = call_log_create(&options, &to->calls);
+	if (err == 0)
+		err = panbind_log_import_begin(to->path, 0, &to->log, &to->error);
+	if (err < 0)
+		return err;
+	err = add_records(to);
+	if (err == 0)
+		return panbind_log_import_end(to->log, &to->error);
+	panbind_log_import_abort(to->log);
+	return err;
+}
+
+int import_to_log(struct import *import, const char *path)
+{
+	struct log_import to = {.import = import, .path = path};
+	int err = run(&to);
+
+	call_log_destroy(to.calls);
+	trace_bind_free(&to.bind);
+	import->commands = to.entries;
+	if (err < 0 && err != -EINVAL && err != -ECANCELED)
+		error_say(import->trace.cmd, err == -EACCES ? CMD_DENIED : CMD_FAILED, err, "%s: %s", path,
+			  to.error.msg[0] ? to.error.msg : strerror(-err));
+	return err;
+}
