@@ -53,6 +53,8 @@ struct diff_world {
 	unsigned opened[DIFF_FILES][64];
 	unsigned vm_age[DIFF_FILES][64], next_age; /* the order in which VMs were made */
 	uint64_t busy[DIFF_FILES];		   /* VMs with jobs that may not have ended */
+	uint64_t queued[DIFF_FILES];		   /* VMs that ever had jobs */
+	bool renewed;				   /* such a VM is gone, and its id another's */
 };
 
 /** The value of a field. */
@@ -88,6 +90,8 @@ uint64_t diff_place(struct diff_world *world, uint64_t kind, const void *data, s
 
 /** Would an unpatched driver not survive this bind, or warn of it? run_careful.c. */
 bool diff_is_deadly(const struct diff_world *world, const struct diff_node *node);
+/** Would it not survive a question about a fence? */
+bool diff_fences_are_deadly(const struct diff_world *world);
 
 /** Does a step: prints what it answered. */
 typedef void diff_step_fn(struct diff_world *world, const struct diff_node *node);

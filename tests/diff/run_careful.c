@@ -6,7 +6,9 @@
  * - a SIGNAL on a syncobj that is not there: a NULL dereference;
  * - a WAIT on what only the same op or a later one of the same call signals: a warning;
  * - a MAP of size 0: a VMA of no length, which at VA 0 the driver's own tree takes for one without end, and which
- *   elsewhere may be left behind together with its BO and VM.
+ *   elsewhere may be left behind together with its BO and VM;
+ * and when a VM that had such ops is gone:
+ * - questions about fences: one that came from it names a scheduler in memory that is free.
  */
 #include <string.h>
 
@@ -82,4 +84,14 @@ bool diff_is_deadly(const struct diff_world *world, const struct diff_node *node
 		if (is_deadly_op(world, node->file, &node->child[i]))
 			return true;
 	return has_backward_wait(world, node);
+}
+
+/* Has a VM gone that had jobs? */
+bool diff_fences_are_deadly(const struct diff_world *world)
+{
+	bool gone = world->renewed;
+
+	for (unsigned file = 0; file < DIFF_FILES; file++)
+		gone |= (world->queued[file] & ~world->vms[file]) != 0;
+	return gone;
 }

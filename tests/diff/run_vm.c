@@ -11,6 +11,8 @@
 
 static void note_vm(struct diff_world *world, unsigned file, uint32_t id, uint64_t range)
 {
+	world->renewed |= world->queued[file] >> id & 1;
+	world->queued[file] &= ~(UINT64_C(1) << id);
 	world->vms[file] |= UINT64_C(1) << id;
 	world->vm_range[file][id] = range;
 	world->vm_age[file][id] = world->next_age++;
@@ -132,6 +134,12 @@ static struct pb_uapi_vm_bind_op make_op(struct diff_world *world, const struct 
 	return op;
 }
 
+static void note_jobs(struct diff_world *world, unsigned file, uint64_t vm)
+{
+	world->busy[file] |= vm;
+	world->queued[file] |= vm;
+}
+
 static void step_bind(struct diff_world *world, const struct diff_node *node)
 {
 	struct pb_uapi_vm_bind_op ops[MAX_ITEMS];
@@ -148,7 +156,7 @@ static void step_bind(struct diff_world *world, const struct diff_node *node)
 	diff_issue(world, node, PB_IOCTL_VM_BIND, &args);
 	fprintf(world->out, " count=%u", args.ops.count);
 	if (args.flags & PB_VM_BIND_ASYNC && args.vm_id < 64)
-		world->busy[node->file] |= (UINT64_C(1) << args.vm_id) & world->vms[node->file];
+		note_jobs(world, node->file, (UINT64_C(1) << args.vm_id) & world->vms[node->file]);
 }
 
 const struct diff_verb diff_vm_verbs[] = {

@@ -24,4 +24,5 @@ stock "an op of size 0 leaves something" "an_op_of_size_0*" '1|120'
 stock "an op goes on without its lock" "a_lock_that_fails*" '1|120'
 stock "so does an asynchronous one" "an_asynchronous*" '1|120'
 stock "a VM that dies with a stuck AS leaks" "a_vm_that_dies*" '1|120|124'
+stock "a fence names a scheduler that is gone" "fences_outlive*" 121 'at addr 0x0'
 done_testing

@@ -310,15 +310,21 @@ int raw_sync_poll(struct raw *raw, uint32_t handle, uint64_t point)
 	return wait_for(raw, handle, point, 0, 0);
 }
 
-int raw_sync_status(struct raw *raw, uint32_t handle)
+int raw_sync_file(struct raw *raw, uint32_t handle)
 {
 	struct drm_syncobj_handle args = {.handle = handle,
 					  .flags = DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_EXPORT_SYNC_FILE,
 					  .fd = -1};
-	int status = 77;
 
 	raw_expect("SYNCOBJ_HANDLE_TO_FD", raw_ioctl(raw, DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, &args), 0);
-	raw_expect("fence_status", raw->file->backend->fence_status(raw->file, args.fd, &status), 0);
-	close(args.fd);
+	return args.fd;
+}
+
+int raw_sync_status(struct raw *raw, uint32_t handle)
+{
+	int fd = raw_sync_file(raw, handle), status = 77;
+
+	raw_expect("fence_status", raw->file->backend->fence_status(raw->file, fd, &status), 0);
+	close(fd);
 	return status;
 }

@@ -106,6 +106,8 @@ int raw_syncobj_reset(struct raw *raw, uint32_t handle);
 int raw_sync_wait(struct raw *raw, uint32_t handle, uint64_t point);
 /** The same, but only look. */
 int raw_sync_poll(struct raw *raw, uint32_t handle, uint64_t point);
+/** A sync file with the fence in a binary syncobj, for close(2). */
+int raw_sync_file(struct raw *raw, uint32_t handle);
 /** Error of the fence in a binary syncobj: 1 pending, 0, or negative. */
 int raw_sync_status(struct raw *raw, uint32_t handle);
 

@@ -5,6 +5,8 @@
 # shellcheck disable=SC2034 # for the scripts
 HOOKS=$SOURCE/tests/kernel/locks/hooks.patch
 BOX_DEBUG=()
+# Memory that is freed is wiped, so that whoever uses it on finds nothing of what it was.
+BOX_WORDS=init_on_free=1
 
 # build_driver NAME PATCH...: the atomic driver with these patches on top, as kernel/run --panthor=NAME.
 build_driver() {
@@ -20,7 +22,7 @@ build_driver() {
 run_box() {
 	local driver=$1
 	shift
-	CMOCKA_MESSAGE_OUTPUT=TAP "$SOURCE/kernel/run" "${BOX_DEBUG[@]}" --panthor="$driver" \
+	CMOCKA_MESSAGE_OUTPUT=TAP "$SOURCE/kernel/run" "${BOX_DEBUG[@]}" --append="$BOX_WORDS" --panthor="$driver" \
 		--time-limit="${BOX_LIMIT:-120}" --console="$TMP/console" -- "$@" </dev/null >"$TMP/out" 2>"$TMP/err"
 }
 

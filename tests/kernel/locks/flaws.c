@@ -6,10 +6,13 @@
  * flaws [NAME]: all of them, or those whose name matches.
  */
 #include <errno.h>
+#include <linux/sync_file.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../../../kernel/malisim/job.h"
 #include "scene.h"
 
 #define VMS 16 /* twice what there are address spaces for */
@@ -171,6 +174,41 @@ static void a_vm_that_dies_with_its_as_stuck_leaves_nothing(void **state)
 	driver_wait_vms(vms - 1);
 }
 
+static void assert_fence_is(struct scene *scene, uint32_t syncobj, const char *name)
+{
+	struct sync_fence_info fence = {0};
+	struct sync_file_info info = {.num_fences = 1, .sync_fence_info = (uintptr_t)&fence};
+	int fd = raw_sync_file(scene->raw, syncobj);
+
+	raw_expect("SYNC_IOC_FILE_INFO", ioctl(fd, SYNC_IOC_FILE_INFO, &info), 0);
+	close(fd);
+	assert_string_equal(fence.obj_name, name);
+	assert_int_equal(fence.status, 1);
+}
+
+/* A fence is called as the scheduler it came from, which was the VM's or the queue's. */
+static void fences_outlive_what_they_came_from(void **state)
+{
+	struct scene *scene = scene_open();
+	uint32_t bound = raw_syncobj(scene->raw, 0), ran = raw_syncobj(scene->raw, 0);
+	unsigned vms = driver_vms();
+	uint64_t *end = job_store(scene->job.stream, GPU_JOB_WORD(0), 1);
+
+	(void)state;
+	raw_expect("MAP", bind_async(scene, map_of(scene, scene->b, SCENE_VA, SCENE_SIZE), bound), 0);
+	raw_expect("GROUP_SUBMIT", gpu_job_submit_signal(&scene->job, end, ran), 0);
+	raw_expect("wait for the bind", raw_sync_wait(scene->raw, bound, 0), 0);
+	raw_expect("wait for the job", raw_sync_wait(scene->raw, ran, 0), 0);
+	gpu_job_close(&scene->job);
+	scene->job_open = false;
+	raw_expect("VM_DESTROY", raw_vm_destroy(scene->raw, scene->vm), 0);
+	driver_wait_vms(vms - 1);
+
+	assert_fence_is(scene, bound, "panthor-vm-bind");
+	assert_fence_is(scene, ran, "panthor-queue");
+	scene_close(scene);
+}
+
 int main(int argc, char **argv)
 {
 #define scene_test(f) cmocka_unit_test_setup_teardown(f, scene_setup, scene_teardown)
@@ -183,6 +221,7 @@ int main(int argc, char **argv)
 		scene_test(an_asynchronous_one_makes_the_vm_unusable),
 		scene_test(more_vms_than_address_spaces_all_see_their_own),
 		scene_test(a_vm_that_dies_with_its_as_stuck_leaves_nothing),
+		scene_test(fences_outlive_what_they_came_from),
 	};
 
 	if (argc > 1)

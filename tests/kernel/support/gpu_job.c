@@ -118,15 +118,23 @@ int gpu_job_open(struct gpu_job *job, struct pb_file *file, uint32_t vm)
 	return ret;
 }
 
-int gpu_job_submit(struct gpu_job *job, const uint64_t *end)
+int gpu_job_submit_signal(struct gpu_job *job, const uint64_t *end, uint32_t signal)
 {
-	struct uapi_queue_submit queue = {.stream_size = (uint32_t)((const char *)end - (const char *)job->stream),
-					  .stream_addr = GPU_JOB_VA};
+	struct pb_uapi_sync_op sync = {.flags = PB_SYNC_SIGNAL, .handle = signal};
+	struct uapi_queue_submit queue = {
+		.stream_size = (uint32_t)((const char *)end - (const char *)job->stream),
+		.stream_addr = GPU_JOB_VA,
+		.syncs = {.stride = sizeof(sync), .count = signal != 0, .array = (uintptr_t)&sync}};
 	struct uapi_group_submit args = {
 		.group_handle = job->group,
 		.queue_submits = {.stride = sizeof(queue), .count = 1, .array = (uintptr_t)&queue}};
 
 	return do_ioctl(job, IOCTL_GROUP_SUBMIT, &args);
+}
+
+int gpu_job_submit(struct gpu_job *job, const uint64_t *end)
+{
+	return gpu_job_submit_signal(job, end, 0);
 }
 
 int gpu_job_wait(const struct gpu_job *job, size_t word, uint64_t value, unsigned ms)

@@ -35,6 +35,8 @@ struct gpu_job {
 int gpu_job_open(struct gpu_job *job, struct pb_file *file, uint32_t vm);
 /** Run the stream up to @end. */
 int gpu_job_submit(struct gpu_job *job, const uint64_t *end);
+/** The same; the syncobj @signal gets the job's fence, unless it is 0. */
+int gpu_job_submit_signal(struct gpu_job *job, const uint64_t *end, uint32_t signal);
 /** Wait until a word holds @value, for at most @ms milliseconds: -ETIME. */
 int gpu_job_wait(const struct gpu_job *job, size_t word, uint64_t value, unsigned ms);
 /** GPU_GROUP_* of what has become of the group. */
