@@ -79,6 +79,21 @@ static struct sim_device *find_named(const char *name)
 	return device;
 }
 
+/*
+ * A name is the same device whenever it is opened, also when nobody had it open in between: a dma-buf that was kept is
+ * its own memory (FNV-1a; numbers that are counted do not get there).
+ */
+static uint64_t serial_of(const char *name)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	if (!*name)
+		return ++registry.serial;
+	for (; *name; name++)
+		hash = (hash ^ (uint8_t)*name) * UINT64_C(0x100000001b3);
+	return hash | UINT64_C(1) << 63;
+}
+
 static int get_locked(const struct sim_options *options, struct sim_device **ret_device, struct panbind_error *reterr)
 {
 	struct sim_device *device = find_named(options->name);
@@ -92,7 +107,7 @@ static int get_locked(const struct sim_options *options, struct sim_device **ret
 		ret = new_device(options, &device);
 		if (ret)
 			return ret;
-		device->serial = ++registry.serial;
+		device->serial = serial_of(options->name);
 		device->next = registry.first;
 		registry.first = device;
 	}

@@ -370,6 +370,28 @@ static void an_exported_fd_keeps_memory_and_flags(void **state)
 	rig_close(file);
 }
 
+static void an_exported_fd_outlives_all_files_of_its_device(void **state)
+{
+	struct pb_file *file = rig_open("name=again");
+	uint32_t bo, again;
+	uint64_t offset;
+	void *ptr;
+	int fd;
+
+	assert_int_equal(create(file, PAGE, PB_BO_NO_MMAP, 0, &bo), 0);
+	assert_int_equal(export(file, bo, 0, &fd), 0);
+	rig_close(file);
+
+	file = rig_open("name=again");
+	assert_int_equal(import(file, fd, &again), 0);
+
+	assert_int_equal(mmap_offset(file, again, &offset), 0);
+	assert_int_equal(file->backend->mmap(file, offset, PAGE, PROT_READ, &ptr), -EINVAL);
+	query_info(file, again, PB_BO_NO_MMAP, 0);
+	close(fd);
+	rig_close(file);
+}
+
 static void what_prime_refuses(void **state)
 {
 	struct pb_file *file = rig_open("");
@@ -435,6 +457,7 @@ int main(void)
 		cmocka_unit_test(an_import_on_another_file_is_the_same_memory),
 		cmocka_unit_test(an_import_of_another_device_says_so),
 		cmocka_unit_test(an_exported_fd_keeps_memory_and_flags),
+		cmocka_unit_test(an_exported_fd_outlives_all_files_of_its_device),
 		cmocka_unit_test(what_prime_refuses),
 		cmocka_unit_test(more_bos_than_file_descriptors_are_fine),
 	};
