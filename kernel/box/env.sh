@@ -6,6 +6,10 @@ say() {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2
 }
 
+# What the kernel says when it has found something wrong with itself.
+# shellcheck disable=SC2034 # for kernel/run, and tests
+REPORT='(WARNING|BUG|KASAN|UBSAN|INFO: (task|possible|suspicious)|kmemleak: [1-9])'
+
 # locate: sets tree (a word for the kernel's tree), out (what one box needs, in this worktree), cache.
 locate() {
 	cache=${PANBIND_KERNEL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/panbind/kernel}

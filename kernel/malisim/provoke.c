@@ -16,6 +16,13 @@ static void use_after_free(void)
 		memory[5] = 1;
 }
 
+static void leak(void)
+{
+	char *volatile memory = kmalloc(64, GFP_KERNEL);
+
+	memory = NULL;
+}
+
 static void deadlock(void)
 {
 	static DEFINE_MUTEX(one);
@@ -51,6 +58,8 @@ int sim_provoke(const char *what)
 		hang();
 	else if (!strcmp(what, "use-after-free"))
 		use_after_free();
+	else if (!strcmp(what, "leak"))
+		leak();
 	else if (!strcmp(what, "deadlock"))
 		deadlock();
 	else

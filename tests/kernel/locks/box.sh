@@ -8,6 +8,9 @@ BOX_DEBUG=()
 # Memory that is freed is wiped, so that whoever uses it on finds nothing of what it was.
 BOX_WORDS=init_on_free=1
 
+# shellcheck source=kernel/box/env.sh
+. "$SOURCE/kernel/box/env.sh"
+
 # build_driver NAME PATCH...: the atomic driver with these patches on top, as kernel/run --panthor=NAME.
 build_driver() {
 	local name=$1 patches=() patch
@@ -40,4 +43,12 @@ box_tap() {
 	done <"$TMP/out"
 	is "$driver: ${1##*/} ends well" "$status" 0
 	[ "$status" = 0 ] || sed 's/^/# /' "$TMP/err"
+}
+
+# only_report FIRST LATER: the kernel has reported once, in a line like FIRST; one like LATER comes some time after it.
+only_report() {
+	tr -d '\0' <"$TMP/console" | awk -v report="$REPORT" -v first="$1" -v later="$2" '
+		$0 ~ report { count++; known = $0 ~ first; print "# " $0 }
+		known && $0 ~ later { explained = 1 }
+		END { exit !(count == 1 && explained) }'
 }
