@@ -72,6 +72,12 @@ void cmd_parse(struct cmd *cmd, const struct argp_option *options, argp_parser_t
  * options are left to it.
  */
 int cmd_parse_sub(struct cmd *cmd, const char *args_doc, const char *doc, int argc, char **argv);
+/**
+ * The same for a verb that starts a command of the user's: returns the index of its first word in @argv, behind which
+ * nothing is an option of ours. @parser has to refuse ARGP_KEY_NO_ARGS if there must be one.
+ */
+int cmd_parse_command(struct cmd *cmd, const struct argp_option *options, argp_parser_t parser, const char *args_doc,
+		      const char *doc, int argc, char **argv, void *input);
 /** After all options are known: defaults from the environment, colour, the limit of -T. */
 void cmd_options_done(struct cmd *cmd);
 
@@ -91,6 +97,7 @@ int cmd_plan(struct cmd *cmd, int argc, char **argv);
 int cmd_replay(struct cmd *cmd, int argc, char **argv);
 int cmd_rpc(struct cmd *cmd, int argc, char **argv);
 int cmd_run(struct cmd *cmd, int argc, char **argv);
+int cmd_sim(struct cmd *cmd, int argc, char **argv);
 int cmd_undo(struct cmd *cmd, int argc, char **argv);
 
 #endif /* CMD_H */

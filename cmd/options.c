@@ -136,6 +136,19 @@ void cmd_parse(struct cmd *cmd, const struct argp_option *options, argp_parser_t
 	cmd_options_done(cmd);
 }
 
+int cmd_parse_command(struct cmd *cmd, const struct argp_option *options, argp_parser_t parser, const char *args_doc,
+		      const char *doc, int argc, char **argv, void *input)
+{
+	static const struct argp_child children[] = {CMD_COMMON_CHILD, {0}};
+	int first = argc;
+	struct verb_input verb = {cmd, parser, input, &first};
+	struct argp argp = {options, parse_verb, args_doc, doc, children};
+
+	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &verb);
+	cmd_options_done(cmd);
+	return first;
+}
+
 static error_t parse_no_sub(int key, char *arg, struct argp_state *state)
 {
 	if (key != ARGP_KEY_NO_ARGS)

@@ -103,7 +103,8 @@ int panbind_errno_from_name(const char *name);
 int panbind_device_open(const char *spec, struct panbind_device **ret_device, struct panbind_error *reterr);
 
 /**
- * Use a render node that the caller has open. The fd is duplicated; the caller keeps its own.
+ * Use a render node that the caller has open. The fd is duplicated; the caller keeps its own. A node that another
+ * process simulates (panbind-sim.h) is one too.
  *
  * VMs and BOs that exist on that open file are not touched. Errors: -EBADF, -ENODEV when it is not panthor.
  */

@@ -85,8 +85,12 @@ struct pb_backend {
 	const struct pb_gpu_ops *gpu; /* NULL: a real GPU */
 };
 
-extern const struct pb_backend pb_backend_drm; /* backend_drm.c */
-extern const struct pb_backend pb_backend_sim; /* sim/sim.c */
+extern const struct pb_backend pb_backend_drm;	/* backend_drm.c */
+extern const struct pb_backend pb_backend_sim;	/* sim/sim.c */
+extern const struct pb_backend pb_backend_node; /* backend_node.c: a simulator in another process */
+
+/** Is @fd an open file of a simulated node? backend_node.c. */
+_Bool pb_node_is(int fd);
 
 /** The panthor render nodes of this machine, as panbind_devices() has them. backend_drm.c. */
 int pb_drm_nodes(struct panbind_node *nodes, size_t max);

@@ -160,7 +160,8 @@ int panbind_device_open(const char *spec, struct panbind_device **ret_device, st
 int panbind_device_open_fd(int fd, struct panbind_device **ret_device, struct panbind_error *reterr)
 {
 	struct pb_file *file = NULL;
-	int ret = pb_backend_drm.open_fd(fd, &file, reterr);
+	const struct pb_backend *backend = pb_node_is(fd) ? &pb_backend_node : &pb_backend_drm;
+	int ret = backend->open_fd(fd, &file, reterr);
 	return ret < 0 ? ret : adopt_file(file, ret_device, reterr);
 }
 

@@ -31,8 +31,10 @@ void record_closing(int fd);
 void record_closing_range(unsigned int first, unsigned int last);
 /** dup(), dup2(), dup3(), fcntl(F_DUPFD*) has made @to from @from. Any fd. */
 void record_duplicated(int from, int to);
-/** recvmsg() or recvmmsg() has brought a render node. */
+/** recvmsg(), recvmmsg() or pidfd_getfd() has brought a render node. */
 void record_received(int fd);
+/** sendmsg() or sendmmsg() is about to send one: it lives on in flight. */
+void record_sending(int fd);
 /** Around an ioctl of type 'd' on a render node: @ret and @err are what the program gets; @err only when @ret is -1. */
 void record_before(struct record_call *call, int fd, unsigned long request, void *arg);
 void record_after(struct record_call *call, int ret, int err);

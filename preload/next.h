@@ -8,30 +8,59 @@
 #ifndef PRELOAD_NEXT_H
 #define PRELOAD_NEXT_H
 
-/* Every function that we stand in for. wrap_*.c define them; libpanbind-preload.map exports them. */
-#define NEXT_FUNCTIONS(X) \
-	X(open)           \
-	X(open64)         \
-	X(openat)         \
-	X(openat64)       \
-	X(__open_2)       \
-	X(__open64_2)     \
-	X(__openat_2)     \
-	X(__openat64_2)   \
-	X(close)          \
-	X(closefrom)      \
-	X(close_range)    \
-	X(dup)            \
-	X(dup2)           \
-	X(dup3)           \
-	X(fcntl)          \
-	X(fcntl64)        \
-	X(ioctl)          \
-	X(mmap)           \
-	X(mmap64)         \
-	X(recvmsg)        \
-	X(recvmmsg)       \
-	X(fstat)
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Every function that we call on. */
+#define NEXT_FUNCTIONS(X)   \
+	X(openat)           \
+	X(__open_2)         \
+	X(__open64_2)       \
+	X(__openat_2)       \
+	X(__openat64_2)     \
+	X(close)            \
+	X(closefrom)        \
+	X(close_range)      \
+	X(dup)              \
+	X(dup2)             \
+	X(dup3)             \
+	X(fcntl)            \
+	X(fcntl64)          \
+	X(ioctl)            \
+	X(mmap)             \
+	X(recvmsg)          \
+	X(recvmmsg)         \
+	X(sendmsg)          \
+	X(sendmmsg)         \
+	X(pidfd_getfd)      \
+	X(fstat)            \
+	X(fstatat)          \
+	X(statx)            \
+	X(access)           \
+	X(faccessat)        \
+	X(eaccess)          \
+	X(readlinkat)       \
+	X(__readlink_chk)   \
+	X(__readlinkat_chk) \
+	X(realpath)         \
+	X(__realpath_chk)   \
+	X(opendir)          \
+	X(scandir)          \
+	X(scandir64)        \
+	X(fopen)            \
+	X(fopen64)          \
+	X(glob)             \
+	X(glob64)
+
+/* What fortified programs call; no header has them. */
+int __open_2(const char *path, int flags);
+int __open64_2(const char *path, int flags);
+int __openat_2(int dir, const char *path, int flags);
+int __openat64_2(int dir, const char *path, int flags);
+ssize_t __readlink_chk(const char *path, char *text, size_t size, size_t room);
+ssize_t __readlinkat_chk(int dir, const char *path, char *text, size_t size, size_t room);
+char *__realpath_chk(const char *path, char *resolved, size_t room);
 
 enum next_function {
 #define NEXT_ENUM(name) NEXT_##name,

@@ -165,6 +165,8 @@ int sim_prime_memfd(const struct sim_device *device, uint32_t flags);
 int sim_prime_reopen(int fd, int mode);
 sim_ioctl_fn sim_set_user_mmio_offset_ioctl;
 int sim_mmap(struct pb_file *pf, uint64_t offset, size_t size, int prot, void **ret_ptr);
+/** The same for a caller in another process: a fd, which is its receiver's, to map from 0 on; or a negative errno. */
+int sim_mmap_fd(struct pb_file *pf, uint64_t offset, size_t size, int prot, bool shared);
 /** Find room in the space of fake offsets and remember the BO there. Needs device->lock. -ENOSPC, -ENOMEM. */
 int sim_mmap_add(struct sim_device *device, struct sim_bo *bo);
 

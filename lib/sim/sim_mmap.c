@@ -6,7 +6,9 @@
  * that DRM gives it, which is what bounds a BO's size.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "sim.h"
 
@@ -128,24 +130,72 @@ static int find_bo(struct sim_file *file, uint64_t offset, uint64_t size, struct
 	return ret;
 }
 
+static uint64_t mmio_start(struct sim_file *file)
+{
+	uint64_t mmio;
+
+	pthread_mutex_lock(&file->lock);
+	mmio = file->mmio_offset;
+	pthread_mutex_unlock(&file->lock);
+	return mmio;
+}
+
 int sim_mmap(struct pb_file *pf, uint64_t offset, size_t size, int prot, void **ret_ptr)
 {
 	struct sim_file *file = (struct sim_file *)pf;
-	uint64_t mmio;
+	uint64_t mmio = mmio_start(file);
 	struct sim_bo *bo;
 	int ret;
 
 	if (!size || offset % SIM_PAGE_SIZE)
 		return -EINVAL;
-	pthread_mutex_lock(&file->lock);
-	mmio = file->mmio_offset;
-	pthread_mutex_unlock(&file->lock);
 	if (offset >= mmio)
 		return map_flush_id(offset - mmio, size, prot, ret_ptr);
 	ret = find_bo(file, offset, size, &bo);
 	if (ret)
 		return ret;
 	ret = bo->flags & PB_BO_NO_MMAP ? -EINVAL : map_bo(bo, size, prot, ret_ptr);
+	sim_bo_put(bo);
+	return ret;
+}
+
+/* A page of zeros that its holder cannot write to, not even after mprotect(). */
+static int flush_id_fd(const struct sim_device *device)
+{
+	int fd = sim_prime_memfd(device, 0), ret;
+
+	if (fd < 0)
+		return fd;
+	ret = ftruncate(fd, SIM_PAGE_SIZE) ? -ENOMEM : sim_prime_reopen(fd, O_RDONLY);
+	close(fd);
+	return ret;
+}
+
+/* Neither panthor maps a page privately: what the GPU shares cannot be copied on write. */
+int sim_mmap_fd(struct pb_file *pf, uint64_t offset, size_t size, int prot, bool shared)
+{
+	struct sim_file *file = (struct sim_file *)pf;
+	uint64_t mmio = mmio_start(file);
+	struct sim_bo *bo;
+	int ret;
+
+	if (!size || offset % SIM_PAGE_SIZE || !shared)
+		return -EINVAL;
+	size = (size + SIM_PAGE_SIZE - 1) & ~(SIM_PAGE_SIZE - 1);
+	if (offset >= mmio) {
+		if (offset != mmio || size != SIM_PAGE_SIZE || prot & (PROT_WRITE | PROT_EXEC))
+			return -EINVAL;
+		return flush_id_fd(file->device);
+	}
+	ret = find_bo(file, offset, size, &bo);
+	if (ret)
+		return ret;
+	if (bo->flags & PB_BO_NO_MMAP)
+		ret = -EINVAL;
+	else
+		ret = bo->fd < 0 ? -ENFILE : fcntl(bo->fd, F_DUPFD_CLOEXEC, 0);
+	if (ret == -1)
+		ret = -errno;
 	sim_bo_put(bo);
 	return ret;
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "sim.h"
+#include "sim_user.h"
 
 #define NAME_PREFIX "panbind:"
 
@@ -94,9 +95,7 @@ static int export(const struct sim_bo *bo, uint32_t flags)
 	if (bo->fd < 0)
 		return -EMFILE;
 	fd = sim_prime_reopen(bo->fd, flags & DRM_RDWR ? O_RDWR : O_RDONLY);
-	if (fd >= 0 && !(flags & DRM_CLOEXEC))
-		fcntl(fd, F_SETFD, 0);
-	return fd;
+	return fd < 0 ? fd : sim_user_fd_give(fd, flags & DRM_CLOEXEC);
 }
 
 int sim_handle_to_fd_ioctl(struct sim_file *file, void *arg, uint64_t nth)
@@ -160,23 +159,34 @@ static uint32_t known_handle(struct sim_file *file, struct sim_bo *bo)
 }
 
 /* Under the file's lock from beginning to end: two imports of one fd must not become two handles. */
-int sim_fd_to_handle_ioctl(struct sim_file *file, void *arg, uint64_t nth)
+static int import(struct sim_file *file, int fd, uint32_t *ret_handle)
 {
-	struct drm_prime_handle *args = arg;
 	struct sim_bo *bo = NULL;
 	uint32_t handle;
 	int ret;
 
 	pthread_mutex_lock(&file->lock);
-	ret = find_or_wrap(file->device, args->fd, &bo);
+	ret = find_or_wrap(file->device, fd, &bo);
 	if (!ret) {
 		handle = known_handle(file, bo);
 		if (!handle)
 			ret = sim_handle_create_locked(file, bo, &handle);
 		if (!ret)
-			args->handle = handle;
+			*ret_handle = handle;
 		sim_bo_put(bo);
 	}
 	pthread_mutex_unlock(&file->lock);
+	return ret;
+}
+
+int sim_fd_to_handle_ioctl(struct sim_file *file, void *arg, uint64_t nth)
+{
+	struct drm_prime_handle *args = arg;
+	int fd = sim_user_fd(args->fd), ret;
+
+	if (fd < 0)
+		return -EBADF;
+	ret = import(file, fd, &args->handle);
+	sim_user_fd_done(fd);
 	return ret;
 }

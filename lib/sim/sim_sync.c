@@ -53,17 +53,23 @@ static int do_handle_to_fd(struct sim_syncs *syncs, void *arg)
 {
 	struct drm_syncobj_handle *args = arg;
 	struct sim_syncobj *syncobj;
-	int ret;
+	int ret, fd;
 
 	if (args->pad || (args->flags & ~DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_EXPORT_SYNC_FILE))
 		return -EINVAL;
 	syncobj = sim_syncs_find(syncs, args->handle);
 	if (args->flags)
-		ret = export_sync_file(syncobj, &args->fd);
+		ret = export_sync_file(syncobj, &fd);
 	else
-		ret = syncobj ? sim_file_export_syncobj(syncobj, &args->fd) : -EINVAL;
+		ret = syncobj ? sim_file_export_syncobj(syncobj, &fd) : -EINVAL;
 	sim_syncobj_put(syncobj);
-	return ret;
+	if (ret)
+		return ret;
+	fd = sim_user_fd_give(fd, true);
+	if (fd < 0)
+		return fd;
+	args->fd = fd;
+	return 0;
 }
 
 static int import_sync_file(struct sim_syncs *syncs, uint32_t handle, int fd)
@@ -84,14 +90,20 @@ static int import_sync_file(struct sim_syncs *syncs, uint32_t handle, int fd)
 static int do_fd_to_handle(struct sim_syncs *syncs, void *arg)
 {
 	struct drm_syncobj_handle *args = arg;
-	struct sim_syncobj *syncobj;
+	struct sim_syncobj *syncobj = NULL;
+	int fd, ret;
 
 	if (args->pad || (args->flags & ~DRM_SYNCOBJ_FD_TO_HANDLE_FLAGS_IMPORT_SYNC_FILE))
 		return -EINVAL;
+	fd = sim_user_fd(args->fd);
+	if (fd < 0)
+		return -EINVAL;
 	if (args->flags)
-		return import_sync_file(syncs, args->handle, args->fd);
-	syncobj = sim_file_syncobj(args->fd);
-	return syncobj ? sim_syncs_add(syncs, syncobj, &args->handle) : -EINVAL;
+		ret = import_sync_file(syncs, args->handle, fd);
+	else
+		ret = (syncobj = sim_file_syncobj(fd)) ? sim_syncs_add(syncs, syncobj, &args->handle) : -EINVAL;
+	sim_user_fd_done(fd);
+	return ret;
 }
 
 static int transfer_from(struct sim_syncobj *syncobj, const struct drm_syncobj_transfer *args,
@@ -273,14 +285,16 @@ static int do_eventfd(struct sim_syncs *syncs, void *arg)
 {
 	struct sim_syncobj_eventfd *args = arg;
 	struct sim_syncobj *syncobj;
-	int ret;
+	int ret, fd;
 
 	if ((args->flags & ~DRM_SYNCOBJ_WAIT_FLAGS_WAIT_AVAILABLE) || args->pad)
 		return -EINVAL;
 	syncobj = sim_syncs_find(syncs, args->handle);
 	if (!syncobj)
 		return -ENOENT;
-	ret = sim_syncobj_add_eventfd(syncobj, args->fd, args->point, args->flags);
+	fd = sim_user_fd(args->fd);
+	ret = fd < 0 ? -EBADF : sim_syncobj_add_eventfd(syncobj, fd, args->point, args->flags);
+	sim_user_fd_done(fd);
 	sim_syncobj_put(syncobj);
 	return ret;
 }

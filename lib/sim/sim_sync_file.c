@@ -12,6 +12,7 @@
  * as new ones come and when an open file goes.
  */
 #include "sim_sync_private.h"
+#include "sim_user.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -148,6 +149,7 @@ static struct entry *entry_create(int *ret_fd, int *ret_error)
 	atomic_init(&entry->refs, 1);
 	entry->cookie = cookie_of(fds[0]);
 	entry->fd = fds[1];
+	sim_user_name_sync(fds[0], fds[1], entry->cookie);
 	*ret_fd = fds[0];
 	return entry;
 }

@@ -118,21 +118,42 @@ static bool look(struct sim_waiter *waiter, uint32_t flags, struct tally *tally)
 }
 
 /* Look, sleep, and look once more after a time-out or signal: what is done by then counts. */
-static int wait_done(struct sim_waiter *waiter, uint32_t flags, int64_t deadline_ns, struct tally *tally)
+static int sleep_until_done(struct sim_waiter *waiter, uint32_t flags, int64_t deadline_ns, struct tally *tally)
 {
 	int ret = 0;
 
 	for (;;) {
 		unsigned int word = atomic_load(&waiter->word);
+		bool interrupted = sim_user_interrupted();
 
 		if (look(waiter, flags, tally))
 			return 0;
 		if (ret == -ETIMEDOUT)
 			return -ETIME;
-		if (ret == -EINTR)
+		if (ret == -EINTR || interrupted)
 			return -EINTR;
 		ret = sleep_on(waiter, word, deadline_ns);
 	}
+}
+
+static void wake(void *data)
+{
+	sim_waiter_wake(data);
+}
+
+/* Whoever is waited for may be in another process, whose signals do not reach this thread. */
+static int wait_done(struct sim_waiter *waiter, uint32_t flags, int64_t deadline_ns, struct tally *tally)
+{
+	int ret;
+
+	if (look(waiter, flags, tally))
+		return 0;
+	if (deadline_ns <= 0)
+		return -ETIME;
+	sim_user_wait_begin(wake, waiter);
+	ret = sleep_until_done(waiter, flags, deadline_ns, tally);
+	sim_user_wait_end();
+	return ret;
 }
 
 /* The fences that are there at entry. A missing one is an error unless it may still come. */

@@ -13,6 +13,7 @@
 #include "sim_user.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -78,26 +79,86 @@ static pid_t own_pid(void)
 }
 
 /* A piece may come out short, at the last page that could be reached; the next round then says EFAULT. */
-static int move(bool to_user, void *local, uint64_t user, size_t size)
+int sim_user_move(pid_t pid, bool to_user, void *local, uint64_t address, size_t size)
 {
 	move_fn *fn = to_user ? process_vm_writev : process_vm_readv;
-	pid_t pid = own_pid();
 
 	while (size) {
 		size_t piece = size < PIECE_MAX ? size : PIECE_MAX;
 		struct iovec here = {.iov_base = local, .iov_len = piece};
-		struct iovec there = {.iov_base = user_ptr(user), .iov_len = piece};
+		struct iovec there = {.iov_base = user_ptr(address), .iov_len = piece};
 		ssize_t moved = fn(pid, &here, 1, &there, 1, 0);
 
-		if (moved < 0 && (errno == ENOSYS || errno == EPERM))
-			return move_plainly(to_user, local, user, size);
+		if (moved < 0 && (errno == ENOSYS || errno == EPERM || errno == ESRCH))
+			return -EPERM;
 		if (moved <= 0)
 			return -EFAULT;
 		local = (char *)local + moved;
-		user += (uint64_t)moved;
+		address += (uint64_t)moved;
 		size -= (size_t)moved;
 	}
 	return 0;
+}
+
+/* Whom this thread serves; NULL: its own process. */
+static __thread struct sim_user *served;
+
+void sim_user_set(struct sim_user *user)
+{
+	served = user;
+}
+
+static int move(bool to_user, void *local, uint64_t user, size_t size)
+{
+	int ret;
+
+	if (served)
+		return served->copy(served, to_user, local, user, size);
+	ret = sim_user_move(own_pid(), to_user, local, user, size);
+	return ret == -EPERM ? move_plainly(to_user, local, user, size) : ret;
+}
+
+int sim_user_fd(int fd)
+{
+	return served ? served->get_fd(served, fd) : fd;
+}
+
+void sim_user_fd_done(int fd)
+{
+	if (served && fd >= 0)
+		close(fd);
+}
+
+int sim_user_fd_give(int fd, bool cloexec)
+{
+	if (served)
+		return served->put_fd(served, fd, cloexec);
+	if (!cloexec)
+		fcntl(fd, F_SETFD, 0);
+	return fd;
+}
+
+void sim_user_name_sync(int theirs, int ours, uint64_t cookie)
+{
+	if (served)
+		served->name_sync(served, theirs, ours, cookie);
+}
+
+void sim_user_wait_begin(void (*wake)(void *data), void *data)
+{
+	if (served)
+		served->wait_begin(served, wake, data);
+}
+
+void sim_user_wait_end(void)
+{
+	if (served)
+		served->wait_end(served);
+}
+
+bool sim_user_interrupted(void)
+{
+	return served && served->interrupted(served);
 }
 
 int sim_copy_from_user(void *dst, uint64_t user, size_t size)

@@ -17,8 +17,8 @@ for file in include/panbind.h bin/panbind share/man/man1/panbind.1 share/man/man
 done
 ok "panbind.pc is installed" test -s "$lib/pkgconfig/panbind.pc"
 ok "panbindConfig.cmake is installed" test -s "$lib/cmake/panbind/panbindConfig.cmake"
-is "two headers, no private one" "$(cd "$prefix" && find . -name '*.h' | sort | xargs)" \
-	"./include/panbind-log.h ./include/panbind.h"
+is "three headers, no private one" "$(cd "$prefix" && find . -name '*.h' | sort | xargs)" \
+	"./include/panbind-log.h ./include/panbind-sim.h ./include/panbind.h"
 
 cat >"$TMP/ten.c" <<'C'
 #include <panbind.h>
@@ -56,6 +56,8 @@ ok "and bind" "$TMP/project/build/ten"
 
 ok "the library needs libdrm and libc, nothing else" \
 	bash -c "! ldd '$lib/libpanbind.so' | grep -vE 'linux-vdso|libdrm|libc\.so|ld-linux|libm\.so|libpthread'"
+ok "the preload library is installed" test -s "$lib/panbind/libpanbind-preload.so"
+status "the installed program simulates a node" 0 env LD_LIBRARY_PATH="$lib" "$prefix/bin/panbind" sim "$prefix/bin/panbind" devices
 status "the installed program runs" 0 env LD_LIBRARY_PATH="$lib" "$prefix/bin/panbind" --version
 for page in man1/panbind.1 man3/libpanbind.3 man5/panbind-script.5; do
 	man --warnings -l -Tutf8 "$prefix/share/man/$page" >/dev/null 2>"$TMP/man.err"

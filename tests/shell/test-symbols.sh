@@ -26,11 +26,13 @@ same() {
 	diff "$2" "$3" | sed 's/^/# /'
 }
 
-# face HEADER LIST LIBRARY VERSION PATTERN: the three name the same functions.
+# face HEADERS LIST LIBRARY VERSION PATTERN: the three name the same functions.
 face() {
-	local library
+	local library header
 	library=$(find "$BUILD/lib" -name "$3" | head -n 1)
-	declared "$SOURCE/include/$1" | grep -E "$5" >"$TMP/declared"
+	for header in $1; do
+		declared "$SOURCE/include/$header"
+	done | sort -u | grep -E "$5" >"$TMP/declared"
 	listed "$SOURCE/$2" >"$TMP/listed"
 	exported "$library" >"$TMP/exported"
 	sed "s/\$/@@$4/" "$TMP/listed" >"$TMP/versioned"
@@ -39,11 +41,11 @@ face() {
 	same "$2 has what $1 declares, all of it" "$TMP/declared" "$TMP/listed"
 	same "$3 exports what is listed, with its version, and nothing else" "$TMP/versioned" "$TMP/exported"
 }
-face panbind.h lib/libpanbind.map libpanbind.so LIBPANBIND_0.1 .
+face "panbind.h panbind-sim.h" lib/libpanbind.map libpanbind.so LIBPANBIND_0.1 .
 face panbind-log.h lib/log/libpanbind-log.map libpanbind-log.so LIBPANBIND_LOG_0.1 ^panbind_log_
 
 # compiles NAME COMPILER FLAGS...: the headers alone, included twice.
-printf '#include "%s"\n' panbind-log.h panbind.h panbind-log.h panbind.h >"$TMP/alone.c"
+printf '#include "%s"\n' panbind-sim.h panbind-log.h panbind.h panbind-log.h panbind.h panbind-sim.h >"$TMP/alone.c"
 printf 'struct panbind_error use_it;\nstruct panbind_log_entry and_this;\n' >>"$TMP/alone.c"
 compiles() {
 	local name=$1 compiler=$2

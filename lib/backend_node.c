@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A simulated render node of another process (panbind-sim.h), by an fd that came from there.
+ *
+ * It is a render node like another, but for what a simulator can show: its pages, its GPU's accesses, whether it is
+ * atomic. The program that holds the other duplicates of the fd shares VMs and BOs with us.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include "internal.h"
+#include "sim/node_client.h"
+
+struct node {
+	struct pb_file base;
+	int fd;
+	struct node_id id;
+};
+
+static struct node *to_node(struct pb_file *file)
+{
+	return (struct node *)file;
+}
+
+bool pb_node_is(int fd)
+{
+	struct node_id id;
+	return node_identify(fd, &id);
+}
+
+static int node_spec_open(const char *rest, struct pb_file **ret_file, struct panbind_error *reterr)
+{
+	return pb_error_at_place(reterr, -EINVAL, PANBIND_STAGE_PARSE, NULL, 1, 1,
+				 "the simulated node of another process is opened by its fd only");
+}
+
+static int open_fd(int fd, struct pb_file **ret_file, struct panbind_error *reterr)
+{
+	pb_autoclose int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	struct node_id id;
+	if (copy < 0 || !node_identify(copy, &id)) {
+		int err = copy < 0 ? errno : EINVAL;
+		return pb_error_set(reterr, -err, PANBIND_STAGE_VALIDATE, "cannot duplicate fd %d: %s", fd,
+				    panbind_errno_name(err));
+	}
+
+	struct node *node = calloc(1, sizeof(*node));
+	if (!node)
+		return pb_error_set(reterr, -ENOMEM, PANBIND_STAGE_VALIDATE, "out of memory");
+	node->base.backend = &pb_backend_node;
+	node->fd = pb_take_fd(copy);
+	node->id = id;
+	*ret_file = &node->base;
+	return 0;
+}
+
+static void close_file(struct pb_file *file)
+{
+	close(to_node(file)->fd);
+	free(to_node(file));
+}
+
+static int do_ioctl(struct pb_file *file, unsigned long request, void *arg)
+{
+	return node_ioctl(to_node(file)->fd, &to_node(file)->id, request, arg);
+}
+
+static int do_mmap(struct pb_file *file, uint64_t offset, size_t size, int prot, void **ret_ptr)
+{
+	return node_mmap(to_node(file)->fd, &to_node(file)->id, NULL, size, prot, MAP_SHARED, offset, ret_ptr);
+}
+
+static int call(struct pb_file *file, struct node_message *message, const struct iovec *out, const struct iovec *in)
+{
+	return node_call(to_node(file)->fd, &to_node(file)->id, message, out, in);
+}
+
+static int fence_status(struct pb_file *file, int sync_file, int *ret_status)
+{
+	struct node_message message = {.type = NODE_SYNC_STATUS};
+	struct node_id id;
+	if (!node_identify_sync(sync_file, &id))
+		return fcntl(sync_file, F_GETFD) < 0 ? -EBADF : -EINVAL;
+	int ret = node_call(to_node(file)->fd, &id, &message, NULL, NULL);
+	if (ret < 0)
+		return ret;
+	*ret_status = (int)message.words[0];
+	return 0;
+}
+
+static const char *path(struct pb_file *file)
+{
+	return "/dev/dri/" NODE_NAME;
+}
+
+static int atomic(struct pb_file *file)
+{
+	struct node_message message = {.type = NODE_ATOMIC};
+	int ret = call(file, &message, NULL, NULL);
+	return ret < 0 ? PANBIND_UNKNOWN : ret;
+}
+
+static int resident(struct pb_file *file, uint32_t vm_id, int on)
+{
+	struct node_message message = {.type = NODE_RESIDENT, .words = {vm_id, (uint64_t)on}};
+	return call(file, &message, NULL, NULL);
+}
+
+static int gpu_access(struct pb_file *file, uint32_t vm_id, uint64_t va, void *value, size_t size, uint32_t flags)
+{
+	bool store = flags & PB_GPU_STORE;
+	struct node_message message = {
+		.type = store ? NODE_STORE : NODE_LOAD,
+		.words = {vm_id, va, size, flags},
+	};
+	const struct iovec data = {value, size};
+	return call(file, &message, store ? &data : NULL, store ? NULL : &data);
+}
+
+static int stats(struct pb_file *file, uint32_t vm_id, struct panbind_gpu_stats *ret_stats)
+{
+	struct node_message message = {.type = NODE_STATS, .words = {vm_id}};
+	struct panbind_gpu_stats got;
+	int ret = call(file, &message, NULL, &(struct iovec){&got, sizeof(got)});
+	if (ret == 0)
+		*ret_stats = got;
+	return ret;
+}
+
+static int next_page(struct pb_file *file, uint32_t vm_id, uint64_t va, struct pb_page *ret_page)
+{
+	struct node_message message = {.type = NODE_NEXT_PAGE, .words = {vm_id, va}};
+	struct pb_page got;
+	int ret = call(file, &message, NULL, &(struct iovec){&got, sizeof(got)});
+	if (ret == 0)
+		*ret_page = got;
+	return ret;
+}
+
+/* A probe runs in the middle of an op, on the thread that binds: that one is not in this process. */
+static int probe(struct pb_file *file, pb_as_probe_fn *fn, void *data)
+{
+	return -EOPNOTSUPP;
+}
+
+static const struct pb_gpu_ops gpu_ops = {
+	.resident = resident,
+	.access = gpu_access,
+	.stats = stats,
+	.next_page = next_page,
+	.probe = probe,
+};
+
+const struct pb_backend pb_backend_node = {
+	.name = "node",
+	.open = node_spec_open,
+	.open_fd = open_fd,
+	.close = close_file,
+	.ioctl = do_ioctl,
+	.mmap = do_mmap,
+	.fence_status = fence_status,
+	.path = path,
+	.atomic = atomic,
+	.gpu = &gpu_ops,
+};
