@@ -18,6 +18,7 @@ struct arguments {
 	struct runner runner;
 	json_t *params;
 	struct state_source to;
+	struct fence fence;
 	bool has_to, dry_run;
 	uint64_t if_generation;
 	bool has_if_generation;
@@ -30,6 +31,7 @@ static const struct argp_option options[] = {
 	{"dry-run", 'n', NULL, 0, "Print what would be done, as a script; change nothing"},
 	{"if-generation", KEY_IF_GENERATION, "N", 0, "Only if its mapping is still of this generation (see vm list)"},
 	{"file", 'f', "SCRIPT", 0, "With -d: run this script first, which makes the VM"},
+	FENCE_OPTIONS,
 	ORDER_RECORD_OPTIONS,
 	{0},
 };
@@ -38,6 +40,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct arguments *arguments = state->input;
 
+	if (fence_option(&arguments->fence, key, arg, state))
+		return 0;
 	switch (key) {
 	case KEY_TO_STATE:
 		if (arguments->has_to || state_source_parse(arg, &arguments->to) < 0)
@@ -129,6 +133,7 @@ static int apply_remote(struct arguments *arguments)
 	json_object_set_new(arguments->params, "vm", output_json_text(arguments->vm));
 	if (arguments->dry_run)
 		json_object_set_new(arguments->params, "dry_run", json_true());
+	fence_params(&arguments->fence, arguments->params);
 	if (arguments->has_if_generation)
 		json_object_set_new(arguments->params, "if_generation", output_json_hex(arguments->if_generation));
 	if (!status)
@@ -159,13 +164,15 @@ static int check_generation(const struct arguments *arguments)
 			 panbind_vm_map_generation(vm), arguments->if_generation);
 }
 
-static int run_text(struct runner *runner, const char *text)
+static int run_text(struct runner *runner, const struct fence *fence, const char *text)
 {
 	struct panbind_error error = {.op = PANBIND_NO_OP};
 	struct panbind_script *script = NULL;
 	struct panbind_run_result result = {0};
 	int r = panbind_script_parse("plan", text, strlen(text), NULL, &script, &error);
 
+	if (r == 0)
+		r = fence_script(fence, script, &error);
 	if (r == 0)
 		r = panbind_session_run(runner->session, script, 0, &result, &error);
 	panbind_script_destroy(script);
@@ -191,7 +198,7 @@ static int apply_state(struct arguments *arguments, const struct panbind_state *
 		return CMD_FAILED;
 	}
 	if (!arguments->dry_run)
-		status = run_text(runner, text);
+		status = run_text(runner, &arguments->fence, text);
 	if (!status && runner->cmd->out.json)
 		json_object_set_new(runner->cmd->out.doc, "result",
 				    json_pack("{s:I, s:o}", "planned", (json_int_t)ops, "script",

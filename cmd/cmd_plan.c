@@ -23,6 +23,7 @@ static const struct argp_option options[] = {
 	{"stalls", OPTION_STALLS, NULL, 0, "List who else lives in each lock region"},
 	{"svg", OPTION_SVG, "FILE", 0, "Draw each transaction's VM, and over it what is locked, as an SVG"},
 	{"undo", OPTION_UNDO, NULL, 0, "Show the ops that would put everything back"},
+	FENCE_OPTIONS,
 	{0},
 };
 
@@ -30,6 +31,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct arguments *arguments = state->input;
 
+	if (fence_option(&arguments->runner.fence, key, arg, state))
+		return 0;
 	switch (key) {
 	case 'D':
 		runner_define(&arguments->runner, state, arg);

@@ -27,6 +27,7 @@ static const struct argp_option options[] = {
 	{"map", KEY_MAP, NULL, 0, "Afterwards, draw the address space of each VM"},
 	{"svg", KEY_SVG, "FILE", 0, "Afterwards, draw all VMs as one SVG"},
 	{"dump", KEY_DUMP, NULL, 0, "Afterwards, print the script that rebuilds the state"},
+	FENCE_OPTIONS,
 	ORDER_RECORD_OPTIONS,
 	{0},
 };
@@ -35,6 +36,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct arguments *arguments = state->input;
 
+	if (fence_option(&arguments->runner.fence, key, arg, state))
+		return 0;
 	switch (key) {
 	case 'c':
 		arguments->check = true;

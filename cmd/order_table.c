@@ -10,6 +10,7 @@
 #define BIT	ORDER_BIT
 #define FLAGS	(BIT(ORDER_READONLY) | BIT(ORDER_NOEXEC) | BIT(ORDER_UNCACHED))
 #define BIND	(BIT(ORDER_IF_GENERATION) | ORDER_RECORD)
+#define FENCE	(BIT(ORDER_FENCED) | BIT(ORDER_WAIT) | BIT(ORDER_SIGNAL))
 #define NOTE	(BIT(ORDER_COMMENT) | BIT(ORDER_DURABILITY))
 #define CHANGES .effect = CLIENT_CHANGES, .show = order_show_change
 #define NAME                       \
@@ -39,10 +40,10 @@ const struct order_action order_actions[] = {
 	{"bo", "write", "NAME OFF FILE", "bo.write", CLIENT_CHANGES,
 	 .words = {{"name", ORDER_LOCAL}, {"offset", ORDER_LOCAL}, {"file", ORDER_LOCAL}}, .run = order_write_bo},
 	{"map", NULL, RANGE_OF " BO[+OFF]", "bind.map", CHANGES, .words = {RANGE, {"bo", ORDER_BO}},
-	 .options = FLAGS | BIND},
+	 .options = FLAGS | FENCE | BIND},
 	{"ensure", NULL, RANGE_OF " BO[+OFF]", "bind.ensure", CHANGES, .words = {RANGE, {"bo", ORDER_BO}},
 	 .options = FLAGS | BIT(ORDER_IF_GENERATION) | NOTE},
-	{"unmap", NULL, RANGE_OF, "bind.unmap", CHANGES, .words = {RANGE}, .options = BIND},
+	{"unmap", NULL, RANGE_OF, "bind.unmap", CHANGES, .words = {RANGE}, .options = FENCE | BIND},
 	{"sparse", "reserve", RANGE_OF, "sparse.reserve", CHANGES, .words = {RANGE}, .options = BIND},
 	{"sparse", "bind", RANGE_OF " BO[+OFF]", "sparse.bind", CHANGES, .words = {RANGE, {"bo", ORDER_BO}},
 	 .options = FLAGS | BIND},

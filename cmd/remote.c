@@ -40,6 +40,7 @@ static json_t *request_of(const struct runner *runner, const struct splice *spli
 		json_object_set_new(params, "check", json_true());
 	if (runner->keep_going)
 		json_object_set_new(params, "keep_going", json_true());
+	fence_params(&runner->fence, params);
 	return params;
 }
 

@@ -98,6 +98,8 @@ int runner_add(struct runner *runner, const char *path)
 	if (panbind_script_parse(new->source.name, new->source.text, new->source.size, &options, &new->script, &error) <
 	    0)
 		return parse_failed(runner, &new->source, &error);
+	if (fence_script(&runner->fence, new->script, &error) < 0)
+		return parse_failed(runner, &new->source, &error);
 	return tell_all(runner, new->script);
 }
 

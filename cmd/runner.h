@@ -9,6 +9,7 @@
 #define CMD_RUNNER_H
 
 #include "error.h"
+#include "fence.h"
 #include "panbind.h"
 #include "source.h"
 
@@ -22,6 +23,7 @@ struct runner {
 	struct panbind_define *defines;
 	size_t define_count;
 	bool keep_going;
+	struct fence fence; /* of each script that is added */
 	struct runner_script *scripts;
 	size_t count;
 	struct panbind_device *device;

@@ -42,13 +42,14 @@ struct call {
 	const char *name, *vm, *bo, *device, *to_vm;
 	const char *text, *file, *log;
 	const char *txn_id, *comment;
+	const char *wait, *signal; /* of a fenced bind: NAME[:POINT] */
 	uint64_t va, size, offset, bo_offset, va_range;
 	uint64_t since, until, limit, speed, generation, seq, to_seq, if_generation;
 	uint32_t flags;	     /* PANBIND_MAP_* or PANBIND_BO_* */
 	uint32_t durability; /* enum durability */
 	uint32_t verify;     /* enum panbind_log_replay_verify */
 	uint32_t from;	     /* enum rebuild_from */
-	bool missing_ok, map, check, keep_going, force;
+	bool missing_ok, map, check, keep_going, force, fenced;
 	bool has_since, has_until, has_seq, has_to_seq, has_if_generation;
 	struct call_op *ops;
 	size_t op_count;

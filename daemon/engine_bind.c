@@ -3,7 +3,8 @@
  * Methods that bind: whatever they are called, they are a list of ops in one transaction and one entry in the log.
  *
  * All names are looked up before the first op is submitted. Neighbouring maps and unmaps of one VM go to the driver in
- * one batch, merged; sparse ops, which look at the VM's regions, go one by one.
+ * one batch, merged; sparse ops, which look at the VM's regions, go one by one. A fenced list is another matter:
+ * engine_fenced.c.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -272,12 +273,18 @@ static int bind_ops(struct engine *engine, struct request *request, const struct
 {
 	struct binding binding = {.engine = engine, .request = request, .ops = ops, .count = count};
 	uint64_t began = now_ns();
-	int r = resolve_all(&binding);
+	int r = engine_check_fence(request);
+
+	if (r != 0)
+		return r;
+	r = resolve_all(&binding);
 
 	if (r == 0 && engine_check_generation(engine, request, request->call.vm) != 0)
 		return request->error.code;
 	if (r != 0)
 		return end_unresolved(&binding, r, now_ns() - began);
+	if (request->call.fenced)
+		return engine_bind_fenced(engine, request, ops, count);
 	r = run_txn(&binding);
 	if (r < 0) {
 		write_failure(&binding);

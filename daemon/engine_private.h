@@ -160,7 +160,15 @@ void flights_free(struct engine *engine);
 /** Rebuild what the engine's own log implies. */
 int engine_restore(struct engine *engine);
 
+/* ---- engine_fenced.c ---- */
+
+/** Ops whose names stand for something, in one asynchronous VM_BIND. Returns as a method. */
+int engine_bind_fenced(struct engine *engine, struct request *request, const struct call_op *ops, size_t count);
+
 /* ---- engine_script.c, engine_script_record.c ---- */
+
+/** A wait or a signal of the whole comes with `fenced` only. 0, or the error's code. */
+int engine_check_fence(struct request *request);
 
 panbind_event_fn engine_on_event;
 panbind_record_fn engine_on_record;

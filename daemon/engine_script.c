@@ -107,6 +107,35 @@ void engine_on_event(void *data, const struct panbind_event *event)
 		say_error(running, event);
 }
 
+/* ---- Fences ---- */
+
+int engine_check_fence(struct request *request)
+{
+	const struct call *call = &request->call;
+
+	if (call->fenced || (!call->wait && !call->signal))
+		return 0;
+	rpc_error_set(&request->error, RPC_PARAMS, EINVAL, "a wait or a signal of the whole needs `fenced`");
+	request_point(request, call->wait ? "/params/wait" : "/params/signal");
+	return RPC_PARAMS;
+}
+
+/** What the call asks for, done to its script. 0, or the error's code. */
+static int fence(struct request *request, struct panbind_script *script)
+{
+	const struct call *call = &request->call;
+	struct panbind_error error = {.op = PANBIND_NO_OP};
+	int r = engine_check_fence(request);
+
+	if (r != 0 || !call->fenced || panbind_script_fence(script, call->wait, call->signal, &error) == 0)
+		return r;
+	rpc_error_from_library(&request->error, &error, APPLIED_NONE);
+	request->error.retryable = false;
+	if (error.line == 0) /* it is a name that is wrong */
+		request_point(request, "/params");
+	return request->error.code;
+}
+
 /* ---- The methods ---- */
 
 static int no_include(void *data, const char *from, const char *pattern,
@@ -132,6 +161,10 @@ int engine_parse_script(struct request *request, struct panbind_script **ret_scr
 		request_point(request, "/params/text");
 		return request->error.code;
 	}
+	if (fence(request, *ret_script) != 0) {
+		panbind_script_destroy(*ret_script);
+		return request->error.code;
+	}
 	if (!call->txn_id || (panbind_script_is_one_transaction(*ret_script) && !call->keep_going))
 		return 0;
 	panbind_script_destroy(*ret_script);
@@ -151,12 +184,14 @@ static void write_result(struct request *request, struct running *running, const
 	if (running->more)
 		running->more(out, running->more_data);
 	jw_string(out, "outcome", panbind_outcome_name(result->outcome));
-	jw_int(out, "commands", (int64_t)result->commands);
 	jw_int(out, "ops", (int64_t)result->ops);
-	jw_int(out, "failed", (int64_t)result->failed);
-	jw_raw(out, "output", running->output.buf, running->output.len);
-	jw_raw(out, "errors", running->errors.buf, running->errors.len);
-	jw_bool(out, "cut", running->cut);
+	if (!running->is_ops) {
+		jw_int(out, "commands", (int64_t)result->commands);
+		jw_int(out, "failed", (int64_t)result->failed);
+		jw_raw(out, "output", running->output.buf, running->output.len);
+		jw_raw(out, "errors", running->errors.buf, running->errors.len);
+		jw_bool(out, "cut", running->cut);
+	}
 	if (running->kept_last)
 		jw_int(out, "seq", (int64_t)running->kept_last);
 	jw_object_end(out);
@@ -232,9 +267,14 @@ int engine_run_text(struct engine *engine, struct request *request, const char *
 
 	if (r < 0)
 		return rpc_error_from_library(&request->error, &error, APPLIED_NONE);
+	if (fence(request, script) != 0) {
+		panbind_script_destroy(script);
+		return request->error.code;
+	}
 	running_begin(&running, engine, request);
 	running.more = more;
 	running.more_data = data;
+	running.is_ops = !more;
 	r = run(engine, request, script, &running);
 	panbind_script_destroy(script);
 	jw_free(&running.output);

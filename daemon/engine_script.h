@@ -20,6 +20,8 @@ struct running {
 	engine_more_fn *more;		/* members before those of the result; NULL: none */
 	void *more_data;
 	bool failed, unclear; /* some did; some left a VM that is not known, and no entry that says so */
+	bool is_ops;	      /* the call was a list of ops: of the result it hears what such calls hear */
+	char lost_vm[129];    /* by a fenced bind that failed; empty: none */
 };
 
 /** Parse the text of a call. 0, or the error's code. */

@@ -204,6 +204,8 @@ static int record_failed(struct engine *engine, struct running *running, const s
 	if (fill_failed_ops(engine, changes, &entry) < 0 || describe_failure(running, changes->error, &message) < 0)
 		return running->failures.error.code = -ENOMEM;
 	entry.message = message;
+	if (changes->flags & PANBIND_CHANGES_ASYNC && changes->outcome == PANBIND_OUTCOME_UNKNOWN && entry.op_count > 0)
+		snprintf(running->lost_vm, sizeof(running->lost_vm), "%s", entry.ops[0].vm.name);
 	if (changes->outcome > PANBIND_OUTCOME_ROLLED_BACK && entry.op_count == 0)
 		running->unclear = true; /* the entry names no VM */
 	return record_append(&running->failures, &entry);
@@ -253,6 +255,10 @@ int running_end(struct running *running, int result, struct panbind_error *reter
 	if (!engine->log || call->check)
 		return result;
 	r = record_finish(&running->failures);
+	if (r == 0 && running->lost_vm[0]) { /* that it is lost is in the log before the answer */
+		flight_note(engine, running->lost_vm, running->failures.seq);
+		flights_look(engine);
+	}
 	if (running->unclear || (r < 0 && running->failed))
 		engine->diverged = true;
 	if (result < 0 || !call->txn_id || running->kept_last)

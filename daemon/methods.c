@@ -76,6 +76,13 @@ static const struct word rebuild_sources[] = {
 	{"dry_run", PARAM_BOOL, AT(check), .help = "Say what would be done; change nothing"}
 #define SEQ_PARAM(what) \
 	{"seq", PARAM_NUMBER, AT(seq), .max = INT64_MAX, .has_offset = offsetof(struct call, has_seq), .help = what}
+#define FENCE_PARAMS \
+	{"fenced", PARAM_BOOL, AT(fenced), \
+	 .help = "Bind all ops in one asynchronous VM_BIND; without a `signal`, answer when it is over"}, \
+	{"wait", PARAM_TEXT, AT(wait), .min = 1, .max = 160, \
+	 .help = "With `fenced`: the syncobj of a script, NAME or NAME:POINT, that it waits for"}, \
+	{"signal", PARAM_TEXT, AT(signal), .min = 1, .max = 160, \
+	 .help = "With `fenced`: the syncobj that it signals; the answer does not wait for that"}
 #define ENSURE_PARAMS \
 	{"comment", PARAM_TEXT, AT(comment), .max = 4096, .help = "Kept in the log's entry"}, \
 	{"durability", PARAM_WORD, AT(durability), .words = durabilities, \
@@ -148,15 +155,22 @@ static const struct param p_bo_write[] = {
 	DEVICE_PARAM,
 };
 static const struct param p_map[] = {
+	VM_PARAM, VA_PARAM, SIZE_PARAM, BO_PARAMS, FENCE_PARAMS, IF_GENERATION_PARAM, RECORD_PARAMS,
+};
+static const struct param p_sparse_bind[] = {
 	VM_PARAM, VA_PARAM, SIZE_PARAM, BO_PARAMS, IF_GENERATION_PARAM, RECORD_PARAMS,
 };
 static const struct param p_ensure[] = {
 	VM_PARAM, VA_PARAM, SIZE_PARAM, BO_PARAMS, IF_GENERATION_PARAM, ENSURE_PARAMS,
 };
+static const struct param p_unmap[] = {
+	VM_PARAM, VA_PARAM, SIZE_PARAM, FENCE_PARAMS, IF_GENERATION_PARAM, RECORD_PARAMS,
+};
 static const struct param p_range[] = {VM_PARAM, VA_PARAM, SIZE_PARAM, IF_GENERATION_PARAM, RECORD_PARAMS};
 static const struct param p_txn_run[] = {
 	{"vm", PARAM_NAME, AT(vm), .help = "The VM of ops that name none"},
 	{"ops", PARAM_OPS, .required = true, AT(ops), .help = "What to do, in order, all or nothing"},
+	FENCE_PARAMS,
 	IF_GENERATION_PARAM,
 	RECORD_PARAMS,
 };
@@ -171,6 +185,7 @@ static const struct param p_script_run[] = {
 	{"defines", PARAM_DEFINES, AT(defines), .help = "Values of $NAME"},
 	{"check", PARAM_BOOL, AT(check), .help = "Check names, ranges and bounds; change nothing"},
 	{"keep_going", PARAM_BOOL, AT(keep_going), .help = "Go on after a failed command"},
+	FENCE_PARAMS,
 	RECORD_PARAMS,
 };
 static const struct param p_state_dump[] = {
@@ -181,6 +196,7 @@ static const struct param p_state_plan[] = {
 	{"text", PARAM_TEXT, .required = true, AT(text), .max = UINT32_MAX, .help = "The script, see panbind-script(5)"},
 	{"file", PARAM_TEXT, AT(file), .max = 95, .help = "Its name in messages"},
 	{"defines", PARAM_DEFINES, AT(defines), .help = "Values of $NAME"},
+	FENCE_PARAMS,
 	DEVICE_PARAM,
 };
 static const struct param p_state_diff[] = {
@@ -202,6 +218,7 @@ static const struct param p_state_apply[] = {
 	SEQ_PARAM("Or: as the log has it after this entry"),
 	{"to_vm", PARAM_NAME, AT(to_vm), .help = "Which VM of the script or of the log; alone: one that is there now"},
 	DRY_RUN_PARAM,
+	FENCE_PARAMS,
 	IF_GENERATION_PARAM,
 	RECORD_PARAMS,
 };
@@ -477,11 +494,11 @@ static const struct method table[] = {
 	 .help = "Map a piece of a BO over whatever is there"},
 	{"bind.ensure", ROLE_BIND, DEVICE(engine_bind_ensure), RECORDED, PARAMS(p_ensure), RESULTS(r_bound),
 	 .help = "Map a piece of a BO unless it is mapped so already; then `ops` is 0"},
-	{"bind.unmap", ROLE_BIND, DEVICE(engine_bind_unmap), RECORDED, PARAMS(p_range), RESULTS(r_bound),
+	{"bind.unmap", ROLE_BIND, DEVICE(engine_bind_unmap), RECORDED, PARAMS(p_unmap), RESULTS(r_bound),
 	 .help = "Unmap a range; holes in it are fine"},
 	{"sparse.reserve", ROLE_BIND, DEVICE(engine_sparse_reserve), RECORDED, PARAMS(p_range), RESULTS(r_bound),
 	 .help = "Reserve a free range, backed by a dummy"},
-	{"sparse.bind", ROLE_BIND, DEVICE(engine_sparse_bind), RECORDED, PARAMS(p_map), RESULTS(r_bound),
+	{"sparse.bind", ROLE_BIND, DEVICE(engine_sparse_bind), RECORDED, PARAMS(p_sparse_bind), RESULTS(r_bound),
 	 .help = "Back a piece of a sparse region with memory, without a hole"},
 	{"sparse.unbind", ROLE_BIND, DEVICE(engine_sparse_unbind), RECORDED, PARAMS(p_range), RESULTS(r_bound),
 	 .help = "Give a piece of a sparse region back to the dummy"},

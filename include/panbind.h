@@ -539,8 +539,8 @@ int panbind_sparse_next_region(struct panbind_vm *vm, uint64_t va, uint64_t *ret
 /** What a GPU that runs meanwhile may see of a batch. */
 enum panbind_guarantee {
 	PANBIND_GUARANTEE_ACCESS = 0, /* any GPU access sees all of it or nothing: it is one atomic unit */
-	PANBIND_GUARANTEE_FENCED, /* so do jobs that signal its wait or wait for its signal; others see it unit by unit
-				   */
+	PANBIND_GUARANTEE_FENCED, /* so do jobs that signal its wait or wait for its signal, or that ended before the
+				     bind was asked for or begin when it was answered; others see it unit by unit */
 	PANBIND_GUARANTEE_RETURN, /* all or nothing once the call returns; until then the GPU sees it unit by unit */
 	PANBIND_GUARANTEE_NONE,	  /* asynchronous, without a fence around it: unit by unit, no undo */
 };
@@ -674,8 +674,21 @@ void panbind_script_destroy(struct panbind_script *script);
 size_t panbind_script_command_count(const struct panbind_script *script);
 /** Parse error @index of a script parsed with PANBIND_SCRIPT_KEEP_GOING, or NULL. */
 const struct panbind_error *panbind_script_error(const struct panbind_script *script, size_t index);
-/** Is all of it one transaction, unless it is run with PANBIND_RUN_KEEP_GOING: there is no `begin` of either kind in
- * it. */
+/**
+ * Have the script's ops run as one fenced bind, as if `begin fenced` stood in front of the first one and `commit`
+ * behind the last: one asynchronous VM_BIND, so that GPU jobs which use its syncobjs see all of it or nothing. What
+ * comes before and after the ops runs by itself. A script without ops stays as it is.
+ *
+ * @wait, @signal: "NAME" or "NAME:POINT", or NULL. Without a signal the run waits until the bind is over.
+ * -EINVAL (stage PARSE, with the place): it has blocks, ops of several VMs or of a kind that changes sparse regions, or
+ * other commands between its ops; or a name is none. The script is unchanged on failure.
+ */
+int panbind_script_fence(struct panbind_script *script, const char *wait, const char *signal,
+			 struct panbind_error *reterr);
+/**
+ * Is all of it one transaction, unless it is run with PANBIND_RUN_KEEP_GOING: there is no `begin` of any kind in it, or
+ * it has nothing but ops that panbind_script_fence() made one bind.
+ */
 int panbind_script_is_one_transaction(const struct panbind_script *script);
 /**
  * The source line that an error stands in, for a caret: points into the script's copy of the text, @ret_size bytes, no

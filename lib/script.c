@@ -90,19 +90,27 @@ static int grow_chunks(struct panbind_script *script)
 	return script->chunks[chunk] ? 0 : -ENOMEM;
 }
 
+int pb_script_append(struct panbind_script *script, const struct pb_command *command)
+{
+	size_t slot = script->count & (PB_COMMANDS_CHUNK - 1);
+
+	if (slot == 0 && grow_chunks(script) < 0)
+		return -ENOMEM;
+	script->chunks[script->count++ >> PB_COMMANDS_SHIFT][slot] = *command;
+	return 0;
+}
+
 int pb_parser_push(struct pb_parser *p, const struct pb_command *command)
 {
 	struct panbind_script *script = p->script;
-	size_t slot = script->count & (PB_COMMANDS_CHUNK - 1);
 
 	if (script->count >= p->limits->commands) {
 		p->fatal = true;
 		return pb_parser_fail(p, -E2BIG, command->line, command->column,
 				      "the script has more than %" PRIu64 " commands", p->limits->commands);
 	}
-	if (slot == 0 && grow_chunks(script) < 0)
+	if (pb_script_append(script, command) < 0)
 		return pb_parser_fail(p, -ENOMEM, command->line, command->column, "out of memory");
-	script->chunks[script->count++ >> PB_COMMANDS_SHIFT][slot] = *command;
 	return 0;
 }
 
@@ -297,7 +305,7 @@ bool pb_script_has_blocks(const struct panbind_script *script)
 
 int panbind_script_is_one_transaction(const struct panbind_script *script)
 {
-	return !script->has_blocks;
+	return !script->has_blocks || script->is_one_block;
 }
 
 size_t pb_script_memory(const struct panbind_script *script)

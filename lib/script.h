@@ -91,6 +91,7 @@ enum pb_option {
 	PB_OPT_THREADS = 1u << 15,
 	PB_OPT_ASYNC = 1u << 16, /* the word of `begin async` */
 	PB_OPT_MISSING_OK = 1u << 17,
+	PB_OPT_FENCED = 1u << 18, /* with PB_OPT_ASYNC: the word of `begin fenced` */
 };
 
 /** What an argument is, for the parser and for completion. */
@@ -105,7 +106,7 @@ enum pb_arg_type {
 	PB_TYPE_TEXT,	   /* the rest of the line, joined with single blanks */
 	PB_TYPE_STATE,	   /* usable, unusable, poisoned */
 	PB_TYPE_SWITCH,	   /* on, off */
-	PB_TYPE_ASYNC,	   /* the word "async" */
+	PB_TYPE_ASYNC,	   /* the words "async" and "fenced" */
 	PB_TYPE_WORD,	   /* for directives, which read their words themselves */
 };
 
@@ -127,7 +128,7 @@ struct pb_option_spec {
 };
 
 #define PB_VERB_DIRECTIVE (1u << 0) /* handled while parsing */
-#define PB_VERB_ASYNC	  (1u << 1) /* may stand in a `begin async` block */
+#define PB_VERB_ASYNC	  (1u << 1) /* may stand in a `begin async` or `begin fenced` block */
 #define PB_VERB_NO_EXPECT (1u << 2) /* cannot follow `expect ERRNO` */
 #define PB_VERB_BINDS	  (1u << 3) /* changes the mapping of a VM */
 

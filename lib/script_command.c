@@ -176,9 +176,10 @@ static int parse_arg(struct pb_parser *p, struct draft *draft, const struct pb_a
 {
 	static const char *const states[] = {"usable", "unusable", "poisoned", NULL};
 	static const char *const switches[] = {"off", "on", NULL};
-	static const char *const async[] = {"async", NULL};
+	static const char *const async[] = {"async", "fenced", NULL};
 	struct pb_command *command = &draft->command;
-	uint64_t ignored;
+	uint64_t word_index = 0;
+	int r;
 
 	switch (arg->type) {
 	case PB_TYPE_NUMBER:
@@ -194,8 +195,9 @@ static int parse_arg(struct pb_parser *p, struct draft *draft, const struct pb_a
 	case PB_TYPE_SWITCH:
 		return word_choice(p, word, switches, arg->label, &command->value);
 	case PB_TYPE_ASYNC:
-		command->options |= PB_OPT_ASYNC;
-		return word_choice(p, word, async, arg->label, &ignored);
+		r = word_choice(p, word, async, arg->label, &word_index);
+		command->options |= word_index == 0 ? PB_OPT_ASYNC : PB_OPT_ASYNC | PB_OPT_FENCED;
+		return r;
 	default:
 		return word_name(p, word, word->size, arg->label, name_field(command, arg->field));
 	}
@@ -268,6 +270,9 @@ static int check_complete(struct pb_parser *p, const struct draft *draft, enum p
 
 	if (verb == PB_VERB_SYNC_ONLY && draft->sync_count == 0)
 		return pb_parser_fail_word(p, -EINVAL, last, last->size, "sync-only needs a --wait or a --signal");
+	if (verb == PB_VERB_BEGIN && draft->sync_count > 0 && !(draft->command.options & PB_OPT_FENCED))
+		return pb_parser_fail_word(p, -EINVAL, last, 0,
+					   "waits and signals around a block are those of begin fenced");
 	if (!arg || (arg->flags & PB_ARG_OPTIONAL) || repeated_given)
 		return 0;
 	pb_verb_usage(verb, usage, sizeof(usage));

@@ -202,17 +202,22 @@ static const struct pb_word *find_sync_option(const struct pb_parser *p)
 static int check_async(struct pb_parser *p, const struct pb_command *command, const struct pb_word *word)
 {
 	if (!(pb_verbs[command->verb].flags & PB_VERB_ASYNC))
-		return pb_parser_fail_word(p, -EINVAL, word, 0, "not possible between begin async and commit");
+		return pb_parser_fail_word(p, -EINVAL, word, 0, "not possible between begin %s and commit",
+					   p->block == PB_BLOCK_FENCED ? "fenced" : "async");
 	if (command->verb == PB_VERB_COMMIT || command->verb == PB_VERB_ROLLBACK)
 		return 0;
 	if (command->expect)
 		return pb_parser_fail_word(p, -EINVAL, word, 0,
 					   "an asynchronous bind fails whole: expect its commit to");
+	if (p->block == PB_BLOCK_FENCED && (command->extra || command->verb == PB_VERB_SYNC_ONLY))
+		return pb_parser_fail_word(p, -EINVAL, find_sync_option(p), 0,
+					   "in a fenced block the waits and signals are those of its begin");
 	if (p->async_vm == 0)
 		p->async_vm = command->name;
 	if (command->name != p->async_vm)
 		return pb_parser_fail_word(p, -EINVAL, word, 0,
-					   "one begin async is one VM_BIND of one VM, and it has %.40s already",
+					   "one begin %s is one VM_BIND of one VM, and it has %.40s already",
+					   p->block == PB_BLOCK_FENCED ? "fenced" : "async",
 					   pb_script_name(p->script, p->async_vm));
 	return 0;
 }
@@ -222,7 +227,7 @@ static int check_block(struct pb_parser *p, const struct pb_command *command, co
 {
 	bool ends = command->verb == PB_VERB_COMMIT || command->verb == PB_VERB_ROLLBACK;
 
-	if (p->block == PB_BLOCK_ASYNC)
+	if (p->block == PB_BLOCK_ASYNC || p->block == PB_BLOCK_FENCED)
 		return check_async(p, command, word);
 	if (command->verb == PB_VERB_BEGIN && p->block != PB_BLOCK_NONE)
 		return pb_parser_fail_word(p, -EINVAL, word, 0, "begin inside the block that began at line %" PRIu32,
@@ -231,7 +236,7 @@ static int check_block(struct pb_parser *p, const struct pb_command *command, co
 		return pb_parser_fail_word(p, -EINVAL, word, 0, "%s without begin", pb_verbs[command->verb].words[0]);
 	if (command->verb == PB_VERB_SYNC_ONLY)
 		return pb_parser_fail_word(p, -EINVAL, word, 0, "sync-only stands between begin async and commit");
-	if (command->options & (PB_OPT_WAIT | PB_OPT_SIGNAL))
+	if (command->verb != PB_VERB_BEGIN && command->options & (PB_OPT_WAIT | PB_OPT_SIGNAL))
 		return pb_parser_fail_word(p, -EINVAL, find_sync_option(p), 0,
 					   "waits and signals stand in begin async blocks only");
 	return 0;
@@ -245,7 +250,9 @@ static void enter_block(struct pb_parser *p, const struct pb_command *command)
 		p->block = PB_BLOCK_NONE;
 	if (command->verb != PB_VERB_BEGIN)
 		return;
-	p->block = command->options & PB_OPT_ASYNC ? PB_BLOCK_ASYNC : PB_BLOCK_TXN;
+	p->block = command->options & PB_OPT_FENCED  ? PB_BLOCK_FENCED
+		   : command->options & PB_OPT_ASYNC ? PB_BLOCK_ASYNC
+						     : PB_BLOCK_TXN;
 	p->block_begin = *command;
 	p->async_vm = 0;
 	script->has_blocks = true;

@@ -71,7 +71,10 @@ static void add_arg(struct out *out, const struct pb_arg_spec *arg)
 			add_point(out, " ", &command->extra->syncs[i]);
 		break;
 	case PB_TYPE_ASYNC:
-		add(out, "%s", command->options & PB_OPT_ASYNC ? " async" : "");
+		add(out, "%s",
+		    command->options & PB_OPT_FENCED  ? " fenced"
+		    : command->options & PB_OPT_ASYNC ? " async"
+						      : "");
 		break;
 	default:
 		if (name)

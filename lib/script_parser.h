@@ -71,6 +71,7 @@ struct panbind_script {
 	size_t error_count;
 	size_t first_begin; /* index + 1, 0: none */
 	bool has_blocks;
+	bool is_one_block; /* and nothing else: see panbind_script_fence() */
 };
 
 /* ---- script_lex.c ---- */
@@ -96,7 +97,7 @@ struct pb_define {
 	bool set;
 };
 
-enum pb_block { PB_BLOCK_NONE, PB_BLOCK_TXN, PB_BLOCK_ASYNC };
+enum pb_block { PB_BLOCK_NONE, PB_BLOCK_TXN, PB_BLOCK_ASYNC, PB_BLOCK_FENCED };
 
 struct pb_parser {
 	struct panbind_script *script;
@@ -175,7 +176,9 @@ int pb_parser_fail(struct pb_parser *p, int code, uint32_t line, uint32_t column
 	pb_parser_fail(p, code, (word)->line, (word)->column + ((word)->plain ? (uint32_t)(offset) : 0), __VA_ARGS__)
 /** Keep p->error; 0 when the parse goes on, else its code. */
 int pb_parser_record(struct pb_parser *p);
-/** Append a command. */
+/** Append a command. 0 or -ENOMEM. */
+int pb_script_append(struct panbind_script *script, const struct pb_command *command);
+/** The same within the parser's limits. */
 int pb_parser_push(struct pb_parser *p, const struct pb_command *command);
 
 #endif /* PB_SCRIPT_PARSER_H */

@@ -83,9 +83,9 @@
 	{                                                   \
 		"on|off", PB_TYPE_SWITCH, PB_FIELD_VALUE, 0 \
 	}
-#define ASYNC                                                          \
-	{                                                              \
-		"async", PB_TYPE_ASYNC, PB_FIELD_NONE, PB_ARG_OPTIONAL \
+#define ASYNC                                                                 \
+	{                                                                     \
+		"async|fenced", PB_TYPE_ASYNC, PB_FIELD_NONE, PB_ARG_OPTIONAL \
 	}
 #define WORD(l)                                   \
 	{                                         \
@@ -127,7 +127,8 @@ const struct pb_verb_spec pb_verbs[PB_VERB_COUNT] = {
 			    BINDS,
 			    "Map a piece of a BO unless it is so already"},
 	[PB_VERB_SYNC_ONLY] = {{"sync-only"}, {VM}, SYNCS, PB_VERB_ASYNC, "Wait and signal without binding anything"},
-	[PB_VERB_BEGIN] = {{"begin"}, {ASYNC}, 0, PB_VERB_NO_EXPECT, "Begin a transaction, or an asynchronous bind"},
+	[PB_VERB_BEGIN] =
+		{{"begin"}, {ASYNC}, SYNCS, PB_VERB_NO_EXPECT, "Begin a transaction, or an asynchronous bind"},
 	[PB_VERB_COMMIT] = {{"commit"}, {{0}}, 0, PB_VERB_ASYNC, "Keep what the block did, or submit it"},
 	[PB_VERB_ROLLBACK] = {{"rollback"}, {{0}}, 0, PB_VERB_ASYNC | PB_VERB_NO_EXPECT, "Undo what the block did"},
 	[PB_VERB_VM_CREATE] = {{"vm", "create"}, {VM_NAME}, PB_OPT_VA, 0, "Create a GPU VM"},

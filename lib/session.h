@@ -4,8 +4,9 @@
  *
  * session.c        the public face            session_names.c  names to objects and back
  * session_run.c    the loop over commands     session_txn.c    gathering binds, commit, undo
- * session_bind.c   map, unmap, sparse, async  session_verbs.c  VMs, BOs, syncobjs, lists
- * session_assert.c assert                     session_gpu.c    GPU loads, stores and readers
+ * session_bind.c   map, unmap, sparse         session_verbs.c  VMs, BOs, syncobjs, lists
+ * session_async.c  async and fenced blocks    session_gpu.c    GPU loads, stores and readers
+ * session_assert.c assert
  * session_check.c  the check before anything  session_plan.c   planning on a scratch device
  * session_record.c changes told to the host   session_objects.c  objects that the host names
  */
@@ -105,6 +106,7 @@ struct pb_step {
 };
 
 struct pb_checker;
+struct pb_async;
 
 struct pb_run {
 	struct panbind_session *session;
@@ -173,6 +175,8 @@ void pb_txn_undo_steps(struct pb_run *run, size_t mark);
 
 /** Note what @command, which has succeeded and took @latency_ns, changed. 0 or -ENOMEM. */
 int pb_changes_note(struct pb_run *run, const struct pb_command *command, uint64_t latency_ns);
+/** The same for all ops of an asynchronous bind. */
+int pb_changes_note_async(struct pb_run *run, const struct pb_async *async, uint64_t latency_ns);
 /** Have the host record what was noted, and forget it. @flags: PANBIND_CHANGES_*. */
 int pb_changes_record(struct pb_run *run, uint32_t flags, struct panbind_error *reterr);
 /** Tell the host that commands [first, last) failed as a whole. @flags: PANBIND_CHANGES_ASYNC or 0. */
@@ -198,8 +202,29 @@ pb_verb_fn pb_do_gpu_resident, pb_do_gpu_load, pb_do_gpu_store, pb_do_gpu_read, 
 
 /** PANBIND_MAP_* of a command's options. */
 uint32_t pb_map_flags(const struct pb_command *command);
-/** Run commands [first, last) as one asynchronous bind. session_bind.c. */
-int pb_run_async(struct pb_run *run, size_t first, size_t last, struct panbind_error *reterr);
+/** The op of a command, added to @batch. The regions of @vm are looked at, never changed. session_bind.c. */
+int pb_add_op(struct pb_run *run, const struct pb_command *command, struct panbind_vm *vm, struct panbind_batch *batch,
+	      struct panbind_error *reterr);
+/** Wait for a binary syncobj until the host wants to stop (-ECANCELED) or @timeout (-ETIME). session_verbs.c. */
+int pb_wait_in_slices(struct pb_run *run, struct panbind_syncobj *const *syncobj, int64_t timeout);
+
+/* ---- session_async.c ---- */
+
+/** An asynchronous bind: commands [first, last). */
+struct pb_async {
+	const struct pb_command *begin;
+	size_t first, last;
+	struct pb_object *vm;
+	struct panbind_syncobj *signal; /* of a fenced one that names none: its own. NULL: nobody waits here */
+};
+
+/** Is this begin one of a fenced block? */
+bool pb_is_fenced(const struct pb_command *begin);
+/** Have the driver take it; as a whole or not at all. Fills vm and signal. */
+int pb_async_submit(struct pb_run *run, struct pb_async *async, struct panbind_error *reterr);
+/** Of a fenced one that was taken: wait until it is over. Stage COMPLETE: it failed, or it is not known; not undone. */
+int pb_async_await(struct pb_run *run, const struct pb_async *async, struct panbind_error *reterr);
+void pb_async_release(struct pb_async *async);
 /** Stop the readers of a VM, if there are any. @ret_error: what ended them early, 0 otherwise. session_gpu.c. */
 void pb_readers_stop(struct pb_object *vm, struct panbind_gpu_stats *ret_stats, uint64_t *ret_torn, int *ret_error);
 

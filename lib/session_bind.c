@@ -35,9 +35,8 @@ static int add_map(struct pb_run *run, const struct pb_command *command, struct 
 				 reterr);
 }
 
-/* The op of a command, added to @batch. The regions of @vm are looked at, never changed. */
-static int add_op(struct pb_run *run, const struct pb_command *command, struct panbind_vm *vm,
-		  struct panbind_batch *batch, struct panbind_error *reterr)
+int pb_add_op(struct pb_run *run, const struct pb_command *command, struct panbind_vm *vm, struct panbind_batch *batch,
+	      struct panbind_error *reterr)
 {
 	int r = 0;
 
@@ -70,7 +69,7 @@ static int gather_op(struct pb_run *run, const struct pb_command *command, struc
 	if (r >= 0)
 		r = pb_txn_gather(run, vm, &batch, reterr);
 	if (r >= 0)
-		r = add_op(run, command, vm->vm, batch, reterr);
+		r = pb_add_op(run, command, vm->vm, batch, reterr);
 	return r < 0 ? r : pb_txn_added(run, command, reterr);
 }
 
@@ -160,106 +159,4 @@ int pb_do_sparse_release(struct pb_run *run, const struct pb_command *command, s
 		return pb_error_set(reterr, -ENOMEM, PANBIND_STAGE_VALIDATE, "out of memory");
 	pb_region_remove(step.object->vm, command->va);
 	return gather_op(run, command, reterr);
-}
-
-/* ---- begin async ---- */
-
-static int add_syncs(struct pb_run *run, const struct pb_command *command, struct panbind_batch *batch,
-		     struct panbind_error *reterr)
-{
-	const struct pb_command_extra *extra = command->extra;
-
-	for (uint32_t i = 0; extra && i < extra->sync_count; i++) {
-		const struct pb_sync_ref *sync = &extra->syncs[i];
-		struct pb_object *object;
-		int r = pb_run_object(run, PB_KIND_SYNCOBJ, sync->name, &object, reterr);
-
-		if (r < 0)
-			return r;
-		r = sync->signal ? panbind_batch_signal(batch, object->syncobj, sync->point)
-				 : panbind_batch_wait(batch, object->syncobj, sync->point);
-		if (r < 0)
-			return pb_error_set(reterr, r, PANBIND_STAGE_VALIDATE, "cannot attach %s to the op",
-					    pb_script_name(run->script, sync->name));
-	}
-	return 0;
-}
-
-static int build_async(struct pb_run *run, size_t first, size_t last, struct pb_object *vm, bool syncs,
-		       struct panbind_batch *batch, struct panbind_error *reterr)
-{
-	for (size_t i = first; i < last; i++) {
-		const struct pb_command *command = pb_script_command(run->script, i);
-		int r = 0;
-
-		if (!syncs && command->verb == PB_VERB_SYNC_ONLY)
-			continue;
-		r = add_op(run, command, vm->vm, batch, reterr);
-		if (r >= 0 && syncs)
-			r = add_syncs(run, command, batch, reterr);
-		if (r < 0) {
-			if (reterr)
-				pb_run_place(run, command, reterr);
-			return r;
-		}
-	}
-	return 0;
-}
-
-static void destroy_batchp(struct panbind_batch **batch)
-{
-	panbind_batch_destroy(*batch);
-}
-
-static const struct pb_command *command_of(struct pb_run *run, size_t first, uint32_t op)
-{
-	return pb_script_command(run->script, first + op);
-}
-
-/* What a plan does instead: say it, then have the same mapping by binding without the syncs. */
-static int plan_async(struct pb_run *run, size_t first, size_t last, struct pb_object *vm,
-		      const struct panbind_batch *batch, struct panbind_error *reterr)
-{
-	pb_cleanup(destroy_batchp) struct panbind_batch *plain = NULL;
-	int r = pb_plan_emit(run, vm, batch, command_of, first, PANBIND_PLAN_ASYNC, reterr);
-
-	if (r >= 0 && panbind_batch_create(&plain) < 0)
-		return pb_error_set(reterr, -ENOMEM, PANBIND_STAGE_VALIDATE, "out of memory");
-	if (r >= 0)
-		r = build_async(run, first, last, vm, false, plain, reterr);
-	if (r < 0 || panbind_batch_count(plain) == 0)
-		return r;
-	return panbind_vm_bind(vm->vm, plain, 0, reterr);
-}
-
-int pb_run_async(struct pb_run *run, size_t first, size_t last, struct panbind_error *reterr)
-{
-	pb_cleanup(destroy_batchp) struct panbind_batch *batch = NULL;
-	struct pb_object *vm;
-	int r;
-
-	if (first == last)
-		return pb_error_set(reterr, -EINVAL, PANBIND_STAGE_VALIDATE, "an asynchronous bind needs an op");
-	r = pb_run_object(run, PB_KIND_VM, pb_script_command(run->script, first)->name, &vm, reterr);
-	if (r >= 0 && (r = panbind_batch_create(&batch)) < 0)
-		return pb_error_set(reterr, r, PANBIND_STAGE_VALIDATE, "out of memory");
-	if (r >= 0)
-		r = build_async(run, first, last, vm, true, batch, reterr);
-	if (r >= 0 && (r = panbind_batch_merge(batch)) < 0)
-		return pb_error_set(reterr, r, PANBIND_STAGE_VALIDATE, "out of memory");
-	if (r < 0)
-		return r;
-	if (run->planning)
-		r = plan_async(run, first, last, vm, batch, reterr);
-	else
-		r = panbind_vm_bind(vm->vm, batch, PANBIND_BIND_ASYNC, reterr);
-	if (r < 0) {
-		if (reterr)
-			panbind_batch_origin(batch, reterr->op, &reterr->op, NULL);
-		if (reterr && reterr->op < last - first)
-			pb_run_place(run, pb_script_command(run->script, first + reterr->op), reterr);
-		return r;
-	}
-	run->ops += last - first;
-	return 0;
 }

@@ -339,9 +339,11 @@ static int check_each(struct pb_checker *checker, size_t first, size_t last, rep
 
 			checker->op = 0;
 			if (ends->verb == PB_VERB_COMMIT && !ends->expect)
-				continue;
-			r = check_undone(checker, i + 1, end, report, &error);
-			i = end;
+				r = check_names(checker, command, false, &error);
+			else
+				r = check_undone(checker, i + 1, end, report, &error);
+			if (ends->verb != PB_VERB_COMMIT || ends->expect)
+				i = end;
 		} else if (!command->expect) {
 			r = check_command(checker, command, &error);
 		}

@@ -79,27 +79,27 @@ static void fill_bo(struct panbind_change *change, const struct pb_entry *entry)
 	change->vm = object->exclusive ? object->exclusive->name : NULL;
 }
 
-/* "wait=a:3 signal=b", as the options of the command say it. NULL in *ret_text: there are none. */
-static int write_syncs(struct pb_run *run, const struct pb_command *command, char **ret_text)
+/* "wait=a:3 signal=b": those of @command that are waits, signals, or both. NULL in *ret_text: there are none. */
+static int write_syncs(struct pb_run *run, const struct pb_command *command, bool waits, bool signals, char **ret_text)
 {
 	const struct pb_command_extra *extra = command->extra;
 	size_t size = 0;
-	FILE *out;
+	FILE *out = NULL;
 
 	*ret_text = NULL;
-	if (!extra || extra->sync_count == 0)
-		return 0;
-	out = open_memstream(ret_text, &size);
-	if (!out)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < extra->sync_count; i++) {
+	for (uint32_t i = 0; extra && i < extra->sync_count; i++) {
 		const struct pb_sync_ref *sync = &extra->syncs[i];
+		const char *gap = out ? " " : "";
 
-		fprintf(out, "%s%s=%s", i ? " " : "", sync->signal ? "signal" : "wait", run->entries[sync->name]->name);
+		if (!(sync->signal ? signals : waits))
+			continue;
+		if (!out && !(out = open_memstream(ret_text, &size)))
+			return -ENOMEM;
+		fprintf(out, "%s%s=%s", gap, sync->signal ? "signal" : "wait", run->entries[sync->name]->name);
 		if (sync->point)
 			fprintf(out, ":%llu", (unsigned long long)sync->point);
 	}
-	return fclose(out) == 0 ? 0 : -ENOMEM;
+	return !out || fclose(out) == 0 ? 0 : -ENOMEM;
 }
 
 static int fill_op(struct pb_run *run, const struct pb_command *command, struct panbind_change *change)
@@ -114,7 +114,7 @@ static int fill_op(struct pb_run *run, const struct pb_command *command, struct 
 		change->bo_offset = command->value;
 		change->flags = pb_map_flags(command);
 	}
-	if (write_syncs(run, command, &syncs) < 0)
+	if (write_syncs(run, command, true, true, &syncs) < 0)
 		return -ENOMEM;
 	change->syncs = syncs;
 	return 0;
@@ -187,6 +187,32 @@ int pb_changes_note(struct pb_run *run, const struct pb_command *command, uint64
 	return r < 0 ? r : 0;
 }
 
+/* The first op of a fenced block waits for what its begin names, the last one signals. */
+static int note_fence(struct pb_run *run, const struct pb_command *begin, bool first, bool last)
+{
+	struct panbind_change *change = &run->changes[run->change_count - 1];
+	char *syncs;
+
+	if (write_syncs(run, begin, first, last, &syncs) < 0)
+		return -ENOMEM;
+	change->syncs = syncs; /* ops of such a block have none of their own */
+	return 0;
+}
+
+int pb_changes_note_async(struct pb_run *run, const struct pb_async *async, uint64_t latency_ns)
+{
+	int r = 0;
+
+	for (size_t i = async->first; r >= 0 && i < async->last && is_recorded(run); i++) {
+		bool first = i == async->first, last = i + 1 == async->last;
+
+		r = pb_changes_note(run, pb_script_command(run->script, i), last ? latency_ns : 0);
+		if (r >= 0 && pb_is_fenced(async->begin))
+			r = note_fence(run, async->begin, first, last);
+	}
+	return r;
+}
+
 void pb_changes_clear(struct pb_run *run)
 {
 	while (run->change_count > 0)
@@ -212,16 +238,27 @@ int pb_changes_record(struct pb_run *run, uint32_t flags, struct panbind_error *
 	return r;
 }
 
+/* The begin of the fenced block whose first op is command @first, or NULL. */
+static const struct pb_command *fence_of(const struct pb_run *run, size_t first)
+{
+	const struct pb_command *begin = first > 0 ? pb_script_command(run->script, first - 1) : NULL;
+
+	return begin && begin->verb == PB_VERB_BEGIN && pb_is_fenced(begin) ? begin : NULL;
+}
+
 /* Note all that was asked for. Returns the index of the change that failed. */
 static size_t note_failure(struct pb_run *run, size_t first, size_t last, const struct panbind_error *error)
 {
 	const struct pb_command *failed = run->failed && run->failed->line == error->line ? run->failed : NULL;
+	const struct pb_command *fence = fence_of(run, first);
 	size_t failing = SIZE_MAX, ops = 0;
 
 	for (size_t i = first; i < last; i++) {
 		const struct pb_command *command = pb_script_command(run->script, i);
 		int r = command->expect ? 0 : note(run, command, 0);
 
+		if (r == 1 && fence)
+			r = note_fence(run, fence, i == first, i + 1 == last) < 0 ? -ENOMEM : 1;
 		if (r < 0)
 			break; /* the rest is left out: better a short record than none */
 		if (r == 0)

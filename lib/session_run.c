@@ -221,8 +221,9 @@ static void emit_txn(struct pb_run *run, enum panbind_outcome outcome, uint64_t 
 /* A range of commands that is one transaction. */
 struct block {
 	size_t first, last;
-	const struct pb_command *end; /* its commit or rollback, NULL: none */
-	bool named;		      /* more than one command by itself: the host hears of its end */
+	const struct pb_command *begin; /* NULL: none */
+	const struct pb_command *end;	/* its commit or rollback, NULL: none */
+	bool named;			/* more than one command by itself: the host hears of its end */
 };
 
 /* The undo failed on top of @error: tell it with the same place, or that of the rollback command. */
@@ -326,13 +327,10 @@ static int run_block(struct pb_run *run, const struct block *block)
 }
 
 /* The driver has taken it: what cannot be recorded now happens all the same. */
-static int record_async(struct pb_run *run, const struct block *block, struct panbind_error *error)
+static int record_async(struct pb_run *run, const struct pb_async *async, struct panbind_error *error)
 {
-	uint64_t latency_ns = pb_clock_ns() - run->began_ns;
-	int r = 0;
+	int r = pb_changes_note_async(run, async, pb_clock_ns() - run->began_ns);
 
-	for (size_t i = block->first; r >= 0 && i < block->last; i++)
-		r = pb_changes_note(run, pb_script_command(run->script, i), i + 1 < block->last ? 0 : latency_ns);
 	if (r < 0) {
 		pb_changes_clear(run);
 		return pb_error_set(error, r, PANBIND_STAGE_JOURNAL, "out of memory for the record");
@@ -340,34 +338,51 @@ static int record_async(struct pb_run *run, const struct block *block, struct pa
 	return pb_changes_record(run, PANBIND_CHANGES_ASYNC, error);
 }
 
-/* An asynchronous bind is taken or refused whole: there is nothing to undo here. */
+/*
+ * An asynchronous bind is taken or refused whole: there is nothing to undo here. It is recorded as done when it is
+ * taken, or, where the result is waited for, when that is known. @outcome: when it fails, UNKNOWN from the moment on
+ * that it was taken.
+ */
+static int submit_async(struct pb_run *run, const struct block *block, struct pb_async *async,
+			enum panbind_outcome *outcome, struct panbind_error *error)
+{
+	int r = 0;
+
+	*outcome = PANBIND_OUTCOME_ROLLED_BACK;
+	if (!block->end->expect)
+		r = pb_check_range(run->checker, block->first, block->last, NULL, error);
+	if (r >= 0)
+		r = pb_async_submit(run, async, error);
+	run->result.commands += block->last - block->first;
+	if (r < 0)
+		return r;
+	*outcome = PANBIND_OUTCOME_UNKNOWN;
+	r = pb_async_await(run, async, error);
+	if (r < 0 && r != -ECANCELED)
+		return r;
+	return record_async(run, async, error) < 0 ? error->code : r;
+}
+
 static int run_async_block(struct pb_run *run, const struct block *block)
 {
-	enum panbind_outcome outcome = PANBIND_OUTCOME_ROLLED_BACK;
+	pb_cleanup(pb_async_release) struct pb_async async = {.begin = block->begin,
+							      .first = block->first,
+							      .last = block->last};
 	struct panbind_error error = {.op = PANBIND_NO_OP};
-	bool taken;
-	int r = 0;
+	enum panbind_outcome outcome;
+	int r, result;
 
 	if (block->end->verb == PB_VERB_ROLLBACK || (run->planning && block->end->expect))
 		return 0;
 	run->began_ns = pb_clock_ns();
-	if (!block->end->expect)
-		r = pb_check_range(run->checker, block->first, block->last, NULL, &error);
-	if (r >= 0)
-		r = pb_run_async(run, block->first, block->last, &error);
-	run->result.commands += block->last - block->first;
-	taken = r >= 0;
-	if (taken && record_async(run, block, &error) < 0) {
-		r = error.code;
-		outcome = PANBIND_OUTCOME_UNKNOWN;
-	} else if (block->end->expect) {
+	r = result = submit_async(run, block, &async, &outcome, &error);
+	if (block->end->expect && error.stage != PANBIND_STAGE_JOURNAL)
 		r = judge(block->end, r, &error);
-	}
+	if (result < 0 && result != -ECANCELED && (r < 0 || outcome == PANBIND_OUTCOME_UNKNOWN))
+		record_failure(run, block, &error, outcome, PANBIND_CHANGES_ASYNC);
 	if (r < 0) {
 		pb_run_place(run, block->end, &error);
-		report(run, &error, outcome);
-		if (!taken)
-			record_failure(run, block, &error, outcome, PANBIND_CHANGES_ASYNC);
+		report(run, &error, result < 0 ? outcome : PANBIND_OUTCOME_ROLLED_BACK);
 	} else {
 		run->result.ops += run->ops;
 		pb_plan_end(run);
@@ -384,6 +399,7 @@ static int run_next(struct pb_run *run, size_t at, size_t *ret_next)
 	struct block block = {.first = at, .last = at + 1};
 
 	if (command->verb == PB_VERB_BEGIN) {
+		block.begin = command;
 		block.first = at + 1;
 		block.last = pb_block_end(run->script, at);
 		block.end = pb_script_command(run->script, block.last);

@@ -291,8 +291,8 @@ static int64_t now_ns(void)
 }
 
 /* panbind_syncobj_wait() in slices. */
-static int wait_in_slices(struct pb_run *run, struct panbind_syncobj **syncobjs, const uint64_t *points, uint32_t count,
-			  uint32_t flags, int64_t timeout)
+static int wait_in_slices(struct pb_run *run, struct panbind_syncobj *const *syncobjs, const uint64_t *points,
+			  uint32_t count, uint32_t flags, int64_t timeout)
 {
 	int64_t begin = now_ns(), left = timeout;
 	int r;
@@ -306,6 +306,11 @@ static int wait_in_slices(struct pb_run *run, struct panbind_syncobj **syncobjs,
 			return -ECANCELED;
 	} while (r == -ETIME && left > 0);
 	return r;
+}
+
+int pb_wait_in_slices(struct pb_run *run, struct panbind_syncobj *const *syncobj, int64_t timeout)
+{
+	return wait_in_slices(run, syncobj, NULL, 1, PANBIND_WAIT_ALL, timeout);
 }
 
 static int wait_for(struct pb_run *run, const struct pb_command *command, struct panbind_syncobj **syncobjs,

@@ -138,6 +138,75 @@ static void test_a_lost_vm_is_an_entry_and_an_event(void **state)
 	json_decref(vm);
 }
 
+static json_t *two_fenced_ops(const char *id, const char *signal)
+{
+	json_t *params = json_pack("{s:s, s:b, s:[{s:s, s:i, s:i, s:s}, {s:s, s:i, s:i, s:s}]}", "vm", "v", "fenced", 1,
+				   "ops", "op", "map", "va", 1 << 20, "size", 4096, "bo", "b", "op", "map", "va",
+				   1 << 21, "size", 4096, "bo", "b");
+
+	if (id)
+		json_object_set_new(params, "txn_id", json_string(id));
+	if (signal)
+		json_object_set_new(params, "signal", json_string(signal));
+	return params;
+}
+
+/* What a client is told of ops between two syncobjs; tests/shell/test-cli-fenced.sh has the rest. */
+static void test_a_fenced_bind_that_fails_is_told_as_unknown(void **state)
+{
+	json_t *error, *vm, *status, *list, *last;
+
+	start_on("sim:fault=VM_BIND#2=EIO,fault=VM_BIND#3:op=0:ENOMEM", NULL);
+	run(objects);
+	run("map v 0 64K b");
+	/* Refused when it is handed over: nothing is applied, */
+	error = client_error(&client, -32000, "txn.run", two_fenced_ops(NULL, NULL));
+	assert_string_equal(data_text(error, "applied"), "none");
+	assert_string_equal(data_text(error, "stage"), "submit");
+	json_decref(error);
+	/* and in the middle: nobody knows, and the VM is gone. The answer names its entry, which is not the last one.
+	 */
+	error = client_error(&client, -32000, "txn.run", two_fenced_ops("t1", NULL));
+	assert_string_equal(data_text(error, "applied"), "unknown");
+	assert_string_equal(data_text(error, "stage"), "complete");
+	list = entries();
+	last = json_array_get(list, json_array_size(list) - 1);
+	assert_string_equal(text_of(last, "kind"), "vm.lost");
+	assert_int_equal(int_of(json_object_get(error, "data"), "seq"), int_of(last, "seq") - 1);
+	vm = show("v");
+	assert_string_equal(text_of(vm, "state"), "unusable");
+	assert_int_equal(int_of(vm, "lost"), int_of(last, "seq"));
+	status = client_result(&client, "txn.status", json_pack("{s:s}", "txn_id", "t1"));
+	assert_string_equal(text_of(status, "outcome"), "unknown");
+	json_decref(status);
+	json_decref(vm);
+	json_decref(list);
+	json_decref(error);
+	error = client_error(&client, -32602, "txn.run",
+			     json_pack("{s:s, s:s, s:[{s:s, s:i, s:i}]}", "vm", "w", "wait", "s", "ops", "op", "unmap",
+				       "va", 0, "size", 4096));
+	assert_string_equal(data_text(error, "pointer"), "/params/wait");
+	json_decref(error);
+}
+
+static void test_a_fenced_bind_with_a_signal_is_answered_at_once(void **state)
+{
+	json_t *vm;
+
+	start_on("sim:fault=VM_BIND#1:op=0:ENOMEM", NULL);
+	run(objects);
+	/* Its result is behind the signal, */
+	json_decref(client_result(&client, "txn.run", two_fenced_ops("t1", "s")));
+	run("syncobj wait s");
+	/* and the loss of its VM is recorded as that of any asynchronous bind. */
+	for (vm = show("v"); !json_object_get(vm, "lost"); vm = show("v")) {
+		json_decref(vm);
+		usleep(2000);
+	}
+	assert_string_equal(text_of(vm, "state"), "unusable");
+	json_decref(vm);
+}
+
 static void test_a_lost_vm_comes_back_at_a_restart(void **state)
 {
 	json_t *vm;
@@ -210,6 +279,8 @@ int main(void)
 		TEST(test_waits_and_signals_are_in_the_log),
 		TEST(test_a_lost_vm_is_an_entry_and_an_event),
 		TEST(test_a_lost_vm_comes_back_at_a_restart),
+		TEST(test_a_fenced_bind_that_fails_is_told_as_unknown),
+		TEST(test_a_fenced_bind_with_a_signal_is_answered_at_once),
 		TEST(test_asynchronous_binds_come_back_as_they_were),
 		TEST(test_failures_do_not_keep_the_state_from_coming_back),
 	};
