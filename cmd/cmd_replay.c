@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `panbind replay LOG`: a log, repeated. On a device in this process all of it is gone at the end, so what remains is
- * the answer whether it can be repeated; in the daemon the VMs and BOs stay, as new ones.
+ * `panbind replay LOG`: a log, repeated, or measured (bench.h). On a device in this process all of it is gone at the
+ * end, so what remains is the answer whether it can be repeated; in the daemon the VMs and BOs stay, as new ones.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench.h"
 #include "client.h"
 #include "error.h"
 #include "limit.h"
@@ -18,13 +19,18 @@
 #include "remote.h"
 #include "target.h"
 
-enum { KEY_UNTIL = 0x200, KEY_VM, KEY_SPEED, KEY_VERIFY };
+enum { KEY_UNTIL = 0x200, KEY_VM, KEY_SPEED, KEY_VERIFY, KEY_BENCH, KEY_COMPARE, KEY_THREADS };
+
+#define BENCH_ROUNDS 5
 
 struct replay {
 	struct cmd *cmd;
+	const char *names[3]; /* LOG; with --compare A, B and LOG */
+	size_t name_count;
 	const char *log;
 	struct panbind_log_replay_options options;
-	bool verify;
+	bool verify, compare, one_thread;
+	unsigned rounds; /* of a benchmark, 0: it is none */
 	struct progress progress;
 	json_t *differences; /* of the document, or NULL */
 };
@@ -32,9 +38,15 @@ struct replay {
 static const struct argp_option options[] = {
 	{"until", KEY_UNTIL, "SEQ", 0, "Stop after this entry"},
 	{"vm", KEY_VM, "VM[#GEN]", 0, "Only this VM and the BOs it maps"},
-	{"speed", KEY_SPEED, "N", 0, "1: in recorded time, 2: twice as fast; default: as fast as it goes"},
+	{"speed", KEY_SPEED, "N|recorded|max", 0,
+	 "1 or recorded: in recorded time, 2: twice as fast; default: max, as fast as it goes"},
 	{"verify", KEY_VERIFY, "end|each", OPTION_ARG_OPTIONAL,
 	 "Compare the mapping with what the log implies, at the end (default) or after each entry"},
+	{"bench", KEY_BENCH, "N", OPTION_ARG_OPTIONAL,
+	 "Measure: N times (default 5) after one that does not count, call by call, with the threads of the log"},
+	{"compare", KEY_COMPARE, NULL, 0,
+	 "Benchmark on the devices A and B by turns; without LOG A and B are files with results of --json --bench"},
+	{"threads", KEY_THREADS, "recorded|one", 0, "Of a benchmark: those that made the calls (default), or only one"},
 	{0},
 };
 
@@ -42,6 +54,11 @@ static void parse_speed(struct replay *replay, struct argp_state *state, const c
 {
 	char *end;
 
+	replay->options.speed = 0;
+	if (strcmp(arg, "max") == 0)
+		return;
+	if (strcmp(arg, "recorded") == 0)
+		arg = "1";
 	replay->options.speed = strtod(arg, &end);
 	if (end == arg || *end || !isfinite(replay->options.speed) || replay->options.speed <= 0 ||
 	    replay->options.speed > 1000000)
@@ -59,11 +76,55 @@ static void parse_verify(struct replay *replay, struct argp_state *state, const 
 		argp_error(state, "--verify: '%s' is not one of end, each", arg);
 }
 
+static void parse_rounds(struct replay *replay, struct argp_state *state, const char *arg)
+{
+	uint64_t rounds = BENCH_ROUNDS;
+
+	if (arg && (number_parse(arg, &rounds) < 0 || rounds < 1 || rounds > 10000))
+		argp_error(state, "--bench: '%s' is not a number of 1 to 10000", arg);
+	replay->rounds = (unsigned)rounds;
+}
+
+static void parse_threads(struct replay *replay, struct argp_state *state, const char *arg)
+{
+	replay->one_thread = strcmp(arg, "one") == 0;
+	if (!replay->one_thread && strcmp(arg, "recorded") != 0)
+		argp_error(state, "--threads: '%s' is not one of recorded, one", arg);
+}
+
+/* Which names there have to be, and what goes with what. */
+static void check_names(struct replay *replay, struct argp_state *state)
+{
+	if (replay->compare && replay->name_count < 2)
+		argp_error(state, "--compare: A and B, please, which are devices when a LOG follows, else files");
+	if (!replay->compare && replay->name_count > 1)
+		argp_error(state, "one LOG, please");
+	if (!replay->compare && replay->name_count == 0)
+		argp_error(state, "no LOG given");
+	if (replay->compare && !replay->rounds)
+		replay->rounds = BENCH_ROUNDS;
+	if (replay->one_thread && !replay->rounds)
+		argp_error(state, "--threads is for --bench");
+	if (replay->rounds && replay->options.verify == PANBIND_LOG_VERIFY_EACH)
+		argp_error(state, "--bench compares the mapping at the end of a round only");
+	if (replay->name_count)
+		replay->log = replay->names[replay->name_count - 1];
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct replay *replay = state->input;
 
 	switch (key) {
+	case KEY_BENCH:
+		parse_rounds(replay, state, arg);
+		return 0;
+	case KEY_COMPARE:
+		replay->compare = true;
+		return 0;
+	case KEY_THREADS:
+		parse_threads(replay, state, arg);
+		return 0;
 	case KEY_UNTIL:
 		if (number_parse(arg, &replay->options.until_seq) < 0 || !replay->options.until_seq ||
 		    replay->options.until_seq > INT64_MAX)
@@ -80,12 +141,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		parse_verify(replay, state, arg);
 		return 0;
 	case ARGP_KEY_ARG:
-		if (replay->log)
-			argp_error(state, "one LOG, please");
-		replay->log = arg;
+		if (replay->name_count == 3)
+			argp_error(state, "'%s' is too much", arg);
+		replay->names[replay->name_count++] = arg;
 		return 0;
-	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "no LOG given");
+	case ARGP_KEY_END:
+		check_names(replay, state);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -262,16 +323,41 @@ static int replay_there(struct replay *replay)
 	return tell(replay, &result);
 }
 
+/* ---- Measured ---- */
+
+static int bench(struct replay *replay)
+{
+	const struct bench_options bench_options = {
+		.path = replay->log,
+		.vm = replay->options.vm,
+		.until_seq = replay->options.until_seq,
+		.speed = replay->options.speed,
+		.one_thread = replay->one_thread,
+		.verify = replay->verify,
+		.rounds = replay->rounds,
+	};
+
+	if (replay->compare && replay->name_count == 2)
+		return bench_files(replay->cmd, replay->names[0], replay->names[1]);
+	if (replay->compare)
+		return bench_replay(replay->cmd, &bench_options, replay->names, 2);
+	if (remote_wanted(replay->cmd))
+		return error_say(replay->cmd, CMD_USAGE, -EINVAL, "--bench works on a device here: -d SPEC");
+	return bench_replay(replay->cmd, &bench_options, &replay->cmd->device_spec, 1);
+}
+
 int cmd_replay(struct cmd *cmd, int argc, char **argv)
 {
 	struct replay replay = {.cmd = cmd};
 	int status;
 
-	cmd_parse(cmd, options, parse, "LOG",
+	cmd_parse(cmd, options, parse, "LOG\n--compare A B [LOG]",
 		  "Repeat a log on fresh VMs. With -d on a device in this process: they are gone at the end, and what "
 		  "remains is whether it could be repeated. Else in the daemon, where they stay. Results are compared "
 		  "with those recorded, with --verify the mapping, too; status 1 if anything differs.",
 		  argc, argv, &replay);
+	if (replay.rounds)
+		return bench(&replay);
 	if (cmd->out.json)
 		replay.differences = json_array();
 	if (!remote_wanted(cmd))
