@@ -61,7 +61,7 @@ static int take_lock(struct panbind_log *log, struct panbind_error *reterr)
 static int connect_writer(struct panbind_log *log, uint32_t flags, struct panbind_error *reterr)
 {
 	int mode = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (flags & PANBIND_LOG_CREATE ? SQLITE_OPEN_CREATE : 0);
-	int rc = sqlite3_open_v2(log->path, &log->db, mode, NULL), err;
+	int rc = sqlite3_open_v2(log->path, &log->db, mode, pb_vfs_name()), err;
 	bool empty;
 
 	if (!log->db)

@@ -64,6 +64,11 @@ int pb_log_run(sqlite3_stmt *stmt);
 int pb_log_get_int(sqlite3 *db, const char *sql, int64_t fallback, int64_t *ret_value);
 int64_t pb_log_now_ns(clockid_t clock);
 
+/* ---- vfs.c ---- */
+
+/** The VFS for who writes a log, or NULL, which is the default one. */
+const char *pb_vfs_name(void);
+
 /* ---- schema.c ---- */
 
 /** op.id: which entry, and which op of it. */
@@ -323,7 +328,7 @@ struct pb_compact_job {
 /** Prepared statements of the writer's connection. */
 struct pb_writer_sql {
 	sqlite3_stmt *begin, *commit, *rollback, *entry, *op, *object, *destroy, *destroy_all, *lost, *txn, *probe,
-		*pages, *free_pages;
+		*pages, *free_pages, *hold;
 };
 
 /** Moves the write-ahead file into the log on a thread and connection of its own. */
@@ -403,6 +408,7 @@ struct panbind_log {
 	struct pb_writer_sql sql;
 	bool full_sync;
 	bool distrusted; /* a write or sync has failed: what is in the write-ahead file may not be on the disk */
+	bool holds;	 /* its place among the readers, from commit to commit */
 	int wal_frames;	 /* in the write-ahead file after the last commit */
 	struct pb_checkpointer checkpointer;
 	struct pb_compactor compactor;
@@ -444,6 +450,9 @@ int pb_wal_warm(sqlite3 *db);
 uint64_t pb_wal_bytes(const char *path);
 int pb_checkpointer_start(struct panbind_log *log, struct panbind_error *reterr);
 void pb_checkpointer_stop(struct panbind_log *log);
+/** Take a place among the readers for a commit and those after it; the other gives it up. On the writer's turn. */
+int pb_wal_hold(struct panbind_log *log);
+void pb_wal_release(struct panbind_log *log);
 /** After a commit, on the writer's thread. */
 void pb_wal_after_commit(struct panbind_log *log);
 

@@ -26,6 +26,7 @@ static const struct {
 	{offsetof(struct pb_writer_sql, probe), "UPDATE meta SET value = value + 1 WHERE key = 'probe'"},
 	{offsetof(struct pb_writer_sql, pages), "PRAGMA page_count"},
 	{offsetof(struct pb_writer_sql, free_pages), "PRAGMA freelist_count"},
+	{offsetof(struct pb_writer_sql, hold), "SELECT key FROM meta"},
 };
 
 #define STATEMENT_COUNT (sizeof(statements) / sizeof(statements[0]))

@@ -8,6 +8,10 @@
  * Moved: SQLite would checkpoint within the commit that makes the file long, and that client would wait for it. Here a
  * thread with a connection of its own does it while commits go on. What they add meanwhile is little, and the writer
  * moves that itself between two groups; then everything is moved, and the next commit begins at the start of the file.
+ *
+ * Held: a connection that writes first reads, which takes a place among the file's readers, by three locks, and gives
+ * it up by a fourth. The writer keeps its place from commit to commit, so that a commit takes one lock only. Nothing
+ * that was written since can be moved out of the file, so it gives it up when something is to be moved.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -116,6 +120,25 @@ void pb_checkpointer_stop(struct panbind_log *log)
 	*c = (struct pb_checkpointer){0};
 }
 
+/* A statement that has a row keeps its connection's place. */
+int pb_wal_hold(struct panbind_log *log)
+{
+	int rc;
+
+	if (log->holds)
+		return 0;
+	rc = sqlite3_step(log->sql.hold);
+	log->holds = rc == SQLITE_ROW;
+	return pb_log_errno(log->db, rc);
+}
+
+void pb_wal_release(struct panbind_log *log)
+{
+	if (log->holds)
+		sqlite3_reset(log->sql.hold);
+	log->holds = false;
+}
+
 void pb_wal_after_commit(struct panbind_log *log)
 {
 	struct pb_checkpointer *c = &log->checkpointer;
@@ -127,6 +150,7 @@ void pb_wal_after_commit(struct panbind_log *log)
 		c->kick_at = WAL_FRAMES; /* it began anew */
 	if (log->wal_frames < c->kick_at)
 		return;
+	pb_wal_release(log); /* what is held could not be moved */
 	pthread_mutex_lock(&c->lock);
 	finish = c->caught_up;
 	c->caught_up = false;

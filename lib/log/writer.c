@@ -109,12 +109,25 @@ static int set_sync(struct panbind_log *log, bool full)
 	return err;
 }
 
+/* Somebody else may have the lock for a moment. SQLite waits for it only when the connection reads nothing. */
+static int begin(struct panbind_log *log)
+{
+	int err = pb_wal_hold(log);
+
+	if (err == 0)
+		err = pb_log_run(log->sql.begin);
+	if (err != -EBUSY)
+		return err;
+	pb_wal_release(log);
+	return pb_log_run(log->sql.begin);
+}
+
 static int commit_group(struct panbind_log *log, struct group *group)
 {
 	int err = set_sync(log, group->sync);
 
 	if (err == 0)
-		err = pb_log_run(log->sql.begin);
+		err = begin(log);
 	for (const struct pb_item *item = group->first; item && err == 0; item = item->next)
 		err = pb_writer_insert(&log->sql, item);
 	if (err == 0)
@@ -125,6 +138,8 @@ static int commit_group(struct panbind_log *log, struct group *group)
 		log->distrusted = true;
 	if (err < 0 && !sqlite3_get_autocommit(log->db))
 		pb_log_run(log->sql.rollback);
+	if (err < 0)
+		pb_wal_release(log);
 	return err;
 }
 
@@ -288,8 +303,10 @@ static void *write_groups(void *data)
 			run_group(log, &group);
 		else if (can_be_cured(failed))
 			probe(log);
-		if (compact)
+		if (compact) {
+			pb_wal_release(log);
 			pb_compact_step(log);
+		}
 		pthread_mutex_lock(&log->lock);
 		log->committing = false;
 	}
