@@ -73,7 +73,7 @@ bool conn_may_take(struct conn *conn)
 	       conn->pending_bytes <= limits->request_bytes && !server_is_full(conn->server);
 }
 
-static void watch_input(struct conn *conn, bool wanted)
+void conn_watch_input(struct conn *conn, bool wanted)
 {
 	if (conn->reading == wanted)
 		return;
@@ -107,15 +107,15 @@ void conn_pump(struct conn *conn)
 	size_t size;
 	int lines = 0;
 
-	while (lines++ < LINES_A_TURN && conn_may_take(conn) && conn_next_line(conn, &line, &size)) {
+	while (lines++ < LINES_A_TURN && !conn->visit && conn_may_take(conn) && conn_next_line(conn, &line, &size)) {
 		conn_take_line(conn, line, size);
 		if (lines % LINES_AT_ONCE == 0)
 			engines_submit(conn->server);
 	}
-	if (conn->state != CONN_OPEN)
+	if (conn->state != CONN_OPEN || conn->visit)
 		return;
 	if (conn_has_line(conn)) {
-		watch_input(conn, false);
+		conn_watch_input(conn, false);
 		conn->resting = conn_may_take(conn);
 		if (conn->resting)
 			event_active(&conn->read_event, EV_TIMEOUT, 0);
@@ -129,7 +129,7 @@ void conn_pump(struct conn *conn)
 	if (conn->state == CONN_OPEN) {
 		if (conn_partial(conn) == 0 && conn->in)
 			conn_forget_input(conn);
-		watch_input(conn, conn_may_take(conn));
+		conn_watch_input(conn, conn_may_take(conn));
 	}
 }
 
@@ -171,9 +171,9 @@ static void on_writable(evutil_socket_t fd, short what, void *data)
 
 void conn_drain(struct conn *conn, const char *why)
 {
-	if (conn->state != CONN_OPEN)
+	if (conn->state != CONN_OPEN || conn_leaves_later(conn, CONN_DRAINING, why))
 		return;
-	watch_input(conn, false);
+	conn_watch_input(conn, false);
 	monitor_end(conn);
 	conn_forget_input(conn);
 	conn_set_state(conn, CONN_DRAINING, why);
@@ -181,9 +181,9 @@ void conn_drain(struct conn *conn, const char *why)
 
 void conn_kill(struct conn *conn, const char *why)
 {
-	if (conn->state == CONN_DEAD)
+	if (conn->state == CONN_DEAD || conn_leaves_later(conn, CONN_DEAD, why))
 		return;
-	watch_input(conn, false);
+	conn_watch_input(conn, false);
 	event_del(&conn->write_event);
 	monitor_end(conn);
 	for (size_t i = 0; i < conn->server->engine_count && conn->pending > 0; i++)
@@ -234,7 +234,7 @@ static void begin_lingering(struct conn *conn)
 	if (conn->has_eof)
 		conn_kill(conn, "done");
 	else
-		watch_input(conn, true);
+		conn_watch_input(conn, true);
 }
 
 /** Look after one connection at the end of a turn. */
@@ -279,6 +279,8 @@ void conn_tick(struct conn *conn, uint64_t now)
 {
 	bool waiting = conn->state == CONN_LINGERING || (conn->state == CONN_FLUSHING && conn_unread(conn) > 0);
 
+	if (conn->visit)
+		conn_tick_visit(conn);
 	if (waiting && now >= conn->deadline_ms)
 		conn_kill(conn, "the client does not read");
 	else if (conn->state == CONN_DRAINING && is_gone(conn))
@@ -324,6 +326,6 @@ int conn_create(struct server *server, int fd, const struct peer *peer)
 	conn_send(conn, &greeting);
 	jw_free(&greeting);
 	if (conn->state == CONN_OPEN)
-		watch_input(conn, true);
+		conn_watch_input(conn, true);
 	return 0;
 }

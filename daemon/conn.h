@@ -10,7 +10,9 @@
 
 #include "server.h"
 
+struct engine;
 struct subscription;
+struct visit;
 
 /**
  * OPEN -> DRAINING (no more calls are taken; those that were are answered) -> FLUSHING (all answers are in `out`) ->
@@ -39,6 +41,10 @@ struct conn {
 	uint64_t pending_bytes;
 	uint64_t deadline_ms;		   /* while the client is waited for */
 	struct subscription *subscription; /* monitor.c */
+	struct visit *visit;		   /* where its input is: conn_visit.c; NULL: here */
+	unsigned int visit_calls;	   /* at the last tick */
+	enum conn_state leaving;	   /* what it is to become when it is back; OPEN: nothing */
+	const char *leaving_why;
 };
 
 /** The answers to the elements of an array, until all are there. */
@@ -55,6 +61,15 @@ int conn_create(struct server *server, int fd, const struct peer *peer);
 void conn_lend_output(struct request *request);
 /** From any thread: send the complete answer if that is allowed. True: it is sent, and the loop need not hurry. */
 bool conn_send_lent(struct request *request);
+/** The call begins a visit to the engine that it is for, if its client has been alone for long enough. */
+void conn_begin_visit(struct request *request, struct visit *visit);
+/** The executor's: the descriptor of the visitor. */
+int conn_visit_fd(const struct request *token);
+/**
+ * The executor's: read what the visitor has sent. False: that is not for @engine, and the visit has to end. True: it is
+ * *@ret_request, which takes the place of @token; or with NULL, it was nothing.
+ */
+bool conn_visit_read(struct request *token, struct engine *engine, struct request **ret_request);
 /** An answer came back: deliver it, and free the call. */
 void conn_deliver(struct request *request);
 /** Send one message that no call asked for. */

@@ -109,6 +109,8 @@ void conn_deliver(struct request *request)
 	server->in_flight--;
 	server->in_flight_bytes -= request->bytes;
 	conn_return_output(request);
+	if (request->visit)
+		conn_end_visit(conn);
 	conn_mark_dirty(conn);
 	deliver(request);
 }

@@ -17,7 +17,7 @@ size_t conn_partial(const struct conn *conn)
 	return conn->in_size - conn->in_used;
 }
 
-static void count_input(struct conn *conn)
+void conn_count_input(struct conn *conn)
 {
 	size_t now = conn_partial(conn);
 
@@ -31,7 +31,7 @@ void conn_forget_input(struct conn *conn)
 	free(conn->in);
 	conn->in = NULL;
 	conn->in_used = conn->in_size = conn->in_room = conn->in_scanned = 0;
-	count_input(conn);
+	conn_count_input(conn);
 }
 
 /** Room for a chunk behind what is there. A line may grow to its limit and no further, so neither does the buffer. */
@@ -67,7 +67,7 @@ static enum conn_read read_result(ssize_t size)
 	return errno == EAGAIN || errno == EINTR ? CONN_READ_NOTHING : CONN_READ_FAILED;
 }
 
-enum conn_read conn_read_input(struct conn *conn)
+enum conn_read conn_visit_fill(struct conn *conn)
 {
 	ssize_t size;
 
@@ -76,11 +76,17 @@ enum conn_read conn_read_input(struct conn *conn)
 		return CONN_READ_FAILED;
 	}
 	size = read(conn->fd, conn->in + conn->in_size, conn->in_room - conn->in_size);
-	if (size > 0) {
+	if (size > 0)
 		conn->in_size += (size_t)size;
-		count_input(conn);
-	}
 	return read_result(size);
+}
+
+enum conn_read conn_read_input(struct conn *conn)
+{
+	enum conn_read result = conn_visit_fill(conn);
+
+	conn_count_input(conn);
+	return result;
 }
 
 enum conn_read conn_discard_input(struct conn *conn)
@@ -109,6 +115,6 @@ bool conn_next_line(struct conn *conn, const char **ret_line, size_t *ret_size)
 	*ret_line = conn->in + conn->in_used;
 	*ret_size = conn->in_scanned - conn->in_used;
 	conn->in_used = ++conn->in_scanned;
-	count_input(conn);
+	conn_count_input(conn);
 	return true;
 }

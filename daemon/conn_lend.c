@@ -43,6 +43,13 @@ bool conn_take_output(struct conn *conn)
 	return true;
 }
 
+bool conn_lend_again(struct conn *conn)
+{
+	int state = OUTPUT_DONE;
+
+	return atomic_compare_exchange_strong(&conn->output, &state, OUTPUT_LENT);
+}
+
 bool conn_send_lent(struct request *request)
 {
 	char newline = '\n';

@@ -9,6 +9,8 @@
 
 /** The one place where a state changes; said at debug level. */
 void conn_set_state(struct conn *conn, enum conn_state state, const char *why);
+/** Is input to be read when it comes? */
+void conn_watch_input(struct conn *conn, bool wanted);
 /** May another call be taken from this connection now? */
 bool conn_may_take(struct conn *conn);
 
@@ -19,11 +21,27 @@ bool conn_take_output(struct conn *conn);
 /** The call is back, and the right with it. */
 void conn_return_output(struct request *request);
 
+/** During a visit: the next call is here, and may be answered from here. False: the loop has taken the right back. */
+bool conn_lend_again(struct conn *conn);
+
+/* ---- conn_visit.c ---- */
+
+/** The visit is over, or there is none. */
+void conn_end_visit(struct conn *conn);
+/** It visits, and is to leave as soon as it is back. False: it does not. */
+bool conn_leaves_later(struct conn *conn, enum conn_state state, const char *why);
+/** A slow call ends a visit, so that other calls of the same client need not wait for it. */
+void conn_tick_visit(struct conn *conn);
+
 /* ---- conn_input.c ---- */
 
 enum conn_read { CONN_READ_SOME, CONN_READ_NOTHING, CONN_READ_END, CONN_READ_FAILED };
 /** Read once. */
 enum conn_read conn_read_input(struct conn *conn);
+/** Read once, for an executor: nothing is counted. */
+enum conn_read conn_visit_fill(struct conn *conn);
+/** Count what is there, in the server's sum. */
+void conn_count_input(struct conn *conn);
 /** Read and forget. */
 enum conn_read conn_discard_input(struct conn *conn);
 /** The next whole line without its newline, and take it; false: there is none yet. Valid until the next read. */

@@ -71,6 +71,13 @@ static void carry_out(struct engine *engine, struct request *request)
 		engine_answer(engine, request);
 }
 
+static void visit_carry_out(struct engine *engine, struct request *request)
+{
+	visit_hold(request);
+	carry_out(engine, request);
+	visit_release(&engine->visit);
+}
+
 static void carry_out_all(struct engine *engine, struct request *request)
 {
 	while (request) {
@@ -79,9 +86,24 @@ static void carry_out_all(struct engine *engine, struct request *request)
 		request->next = NULL;
 		if (atomic_load(&engine->refused))
 			units_settle(engine);
-		carry_out(engine, request);
+		if (request->visit)
+			visit_carry_out(engine, request);
+		else
+			carry_out(engine, request);
 		request = next;
 	}
+}
+
+static int patience_ms(const struct engine *engine)
+{
+	return engine->oldest ? SETTLE_MS : flights_patience_ms(engine);
+}
+
+static struct request *wait_for_work(struct engine *engine, int timeout_ms)
+{
+	if (visit_waits(&engine->visit))
+		return visit_wait(engine, timeout_ms);
+	return queue_wait(&engine->queue, timeout_ms);
 }
 
 static void *executor(void *data)
@@ -90,9 +112,7 @@ static void *executor(void *data)
 
 	for (;;) {
 		bool stopping = atomic_load(&engine->stopping);
-		struct request *request = queue_wait(&engine->queue, stopping	      ? 0
-								     : engine->oldest ? SETTLE_MS
-										      : flights_patience_ms(engine));
+		struct request *request = wait_for_work(engine, stopping ? 0 : patience_ms(engine));
 
 		units_settle(engine);
 		flights_look(engine);
@@ -100,6 +120,7 @@ static void *executor(void *data)
 			break;
 		carry_out_all(engine, request);
 	}
+	visit_end(engine);
 	units_drain(engine);
 	return NULL;
 }
@@ -249,8 +270,16 @@ void engine_submit(struct engine *engine)
 	if (!first->next && engine->server->in_flight == 1) {
 		first->alone = true;
 		conn_lend_output(first);
+		conn_begin_visit(first, &engine->visit);
+	} else {
+		engine->server->alone_calls = 0;
 	}
 	queue_push(&engine->queue, first);
+}
+
+void engine_poke(struct engine *engine)
+{
+	queue_poke(&engine->queue);
 }
 
 const char *engine_name(const struct engine *engine)

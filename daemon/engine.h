@@ -47,6 +47,8 @@ void engine_close(struct engine *engine);
 void engine_stage(struct engine *engine, struct request *request);
 /** Hand over what was staged. */
 void engine_submit(struct engine *engine);
+/** Have the executor look around: whoever visits it goes. */
+void engine_poke(struct engine *engine);
 const char *engine_name(const struct engine *engine);
 /** The log, or NULL. Its readers belong to whoever opens them. */
 struct panbind_log *engine_log(struct engine *engine);

@@ -13,6 +13,7 @@
 #include "queue.h"
 #include "registry.h"
 #include "request.h"
+#include "visit.h"
 
 struct planning;
 struct running;
@@ -73,6 +74,7 @@ struct engine {
 	atomic_bool stopping;
 	atomic_bool watched; /* see engine_watch() */
 	struct queue queue;
+	struct visit visit;
 	struct server *server;
 
 	struct request *staged, **staged_tail; /* the loop thread's */

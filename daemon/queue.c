@@ -3,6 +3,7 @@
  * The queue between threads. See queue.h.
  */
 #include <errno.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,13 +13,11 @@
 
 int queue_init(struct queue *queue, bool polled)
 {
-	*queue = (struct queue){.wake_fd = -1};
+	*queue = (struct queue){.polls = polled};
 	queue->tail = &queue->first;
-	if (polled) {
-		queue->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (queue->wake_fd < 0)
-			return -errno;
-	}
+	queue->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (queue->wake_fd < 0)
+		return -errno;
 	/* One that polls does so outside of here, and is always taken to be asleep. */
 	queue->asleep = polled;
 	pthread_mutex_init(&queue->lock, NULL);
@@ -41,11 +40,11 @@ void queue_destroy(struct queue *queue)
 }
 
 /** Outside the lock, so that the taker does not wake up only to wait for it. */
-static void wake(struct queue *queue)
+static void wake(struct queue *queue, bool polls)
 {
 	uint64_t one = 1;
 
-	if (queue->wake_fd < 0)
+	if (!polls)
 		sem_post(&queue->more);
 	else if (write(queue->wake_fd, &one, sizeof(one)) < 0) {
 		/* The counter is full: the taker has been woken often enough. */
@@ -55,12 +54,13 @@ static void wake(struct queue *queue)
 static void push(struct queue *queue, struct request *first, bool quietly)
 {
 	struct request *last = first;
-	bool asleep;
+	bool asleep, polls;
 
 	while (last && last->next)
 		last = last->next;
 	pthread_mutex_lock(&queue->lock);
 	asleep = queue->asleep && !quietly;
+	polls = queue->polls;
 	if (asleep)
 		queue->asleep = false; /* until it sleeps again: one wake-up is enough */
 	if (last) {
@@ -71,7 +71,7 @@ static void push(struct queue *queue, struct request *first, bool quietly)
 	}
 	pthread_mutex_unlock(&queue->lock);
 	if (asleep)
-		wake(queue);
+		wake(queue, polls);
 }
 
 void queue_push(struct queue *queue, struct request *first)
@@ -141,6 +141,46 @@ static bool wait_for_post(struct queue *queue, const struct timespec *until)
 		r = until ? sem_clockwait(&queue->more, CLOCK_MONOTONIC, until) : sem_wait(&queue->more);
 	while (r < 0 && errno == EINTR);
 	return r == 0;
+}
+
+/** Is there something? If not, whoever brings it is to write to wake_fd. */
+static bool is_filled_or_polls(struct queue *queue)
+{
+	bool filled;
+
+	pthread_mutex_lock(&queue->lock);
+	filled = queue->first || queue->poked;
+	queue->asleep = queue->polls = !filled;
+	pthread_mutex_unlock(&queue->lock);
+	return filled;
+}
+
+static void wake_up_from_poll(struct queue *queue)
+{
+	uint64_t count;
+	bool woken;
+
+	pthread_mutex_lock(&queue->lock);
+	woken = !queue->asleep;
+	queue->asleep = queue->polls = false;
+	pthread_mutex_unlock(&queue->lock);
+	if (woken && read(queue->wake_fd, &count, sizeof(count)) < 0) {
+		/* It is about to be written: the next poll() ends at once, in vain. */
+	}
+}
+
+enum queue_event queue_poll(struct queue *queue, int fd, int timeout_ms)
+{
+	struct pollfd fds[] = {{.fd = queue->wake_fd, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+	int r;
+
+	if (is_filled_or_polls(queue))
+		return QUEUE_FILLED;
+	r = poll(fds, 2, timeout_ms);
+	wake_up_from_poll(queue);
+	if (r > 0 && fds[0].revents)
+		return QUEUE_FILLED;
+	return r > 0 ? QUEUE_READABLE : QUEUE_TIMEOUT;
 }
 
 struct request *queue_wait(struct queue *queue, int timeout_ms)

@@ -19,10 +19,11 @@ struct queue {
 	bool poked;  /* woken without a request */
 	bool asleep; /* the taker waits, and nobody has woken it yet */
 	sem_t more;  /* on which it waits; unlike a condition, it costs no second system call for the lock */
-	int wake_fd; /* an eventfd for a taker that polls, or -1 */
+	bool polls;  /* asleep in poll(): wake_fd wakes it up, not `more` */
+	int wake_fd; /* an eventfd */
 };
 
-/** @polled: make a wake_fd. 0 or a negative errno. */
+/** @polled: the taker polls wake_fd elsewhere, and always. 0 or a negative errno. */
 int queue_init(struct queue *queue, bool polled);
 void queue_destroy(struct queue *queue);
 /** Add a chain of requests, linked by `next`. */
@@ -35,6 +36,9 @@ void queue_poke(struct queue *queue);
 struct request *queue_take(struct queue *queue);
 /** The wake_fd is readable: note it. queue_take() then has what it stands for. */
 void queue_note_wake(struct queue *queue);
+enum queue_event { QUEUE_FILLED, QUEUE_READABLE, QUEUE_TIMEOUT };
+/** Wait for something, or a poke, or input on @fd, or @timeout_ms (negative: none). Nothing is taken. */
+enum queue_event queue_poll(struct queue *queue, int fd, int timeout_ms);
 /** Wait for something, or a poke, or @timeout_ms (negative: none), and take everything, or NULL. */
 struct request *queue_wait(struct queue *queue, int timeout_ms);
 

@@ -18,6 +18,7 @@
 
 struct conn;
 struct array;
+struct visit;
 
 struct request {
 	struct request *next;
@@ -36,10 +37,11 @@ struct request {
 	char digest[DIGEST_LENGTH + 1]; /* of the call, when it has a txn_id */
 	struct rpc_error error;
 	struct jw out;
-	size_t body; /* out.len where "result" or "error" begins */
-	bool alone;  /* no other call was under way when it was handed over */
-	bool lent;   /* and its connection's output went along: conn_lend.c */
-	size_t sent; /* bytes of out, and its newline, that the client has */
+	size_t body;	     /* out.len where "result" or "error" begins */
+	bool alone;	     /* no other call was under way when it was handed over */
+	bool lent;	     /* and its connection's output went along: conn_lend.c */
+	struct visit *visit; /* of which it is the token; NULL: none */
+	size_t sent;	     /* bytes of out, and its newline, that the client has */
 };
 
 struct request *request_new(void);

@@ -284,6 +284,13 @@ static int decode_root(json_t *root, enum role role, const struct limits *limits
 	return decode_array(root, role, limits, line);
 }
 
+bool rpc_is_short(const struct request *request)
+{
+	const struct method *method = request->method;
+
+	return method && method->place == ON_DEVICE && method->journaled && !method->heavy;
+}
+
 void rpc_line_free(struct rpc_line *line)
 {
 	while (line->requests) {

@@ -24,6 +24,8 @@ struct rpc_line {
  */
 int rpc_decode(const char *text, size_t size, enum role role, const struct limits *limits, struct rpc_line *ret_line);
 
+/** May this call be carried out while nobody listens to its client? It takes no longer than a bind. */
+bool rpc_is_short(const struct request *request);
 /** Free requests that were not started. */
 void rpc_line_free(struct rpc_line *line);
 /** A request that exists only to be answered with its error: for what no line can be made of. */

@@ -25,6 +25,7 @@
 #include "sdnotify.h"
 #include "server.h"
 #include "util.h"
+#include "visit.h"
 
 #define ACCEPTS_A_TURN	64
 #define IN_FLIGHT_MOST	32768
@@ -60,7 +61,11 @@ void engines_submit(struct server *server)
 
 void server_reply(struct server *server, struct request *request)
 {
-	if (conn_send_lent(request))
+	bool sent = conn_send_lent(request);
+
+	if (visit_keeps(request, sent))
+		return;
+	if (sent && !request->visit)
 		queue_push_quietly(&server->replies, request);
 	else
 		queue_push(&server->replies, request);

@@ -38,7 +38,9 @@ struct server {
 	uint64_t conn_number; /* of the next one, for messages */
 	size_t in_flight;     /* calls that are not yet answered */
 	uint64_t in_flight_bytes;
-	uint64_t input_bytes; /* in unfinished lines */
+	uint64_t input_bytes;	  /* in unfinished lines */
+	const struct conn *alone; /* whose calls have been alone lately; compared, never followed */
+	unsigned int alone_calls; /* how many of them */
 	bool stopping;
 	uint64_t started_ms;
 };
