@@ -64,11 +64,22 @@ static void tell_json(const struct cmd *cmd, const struct panbind_log_blame *bla
 	if (blame->uid != PANBIND_LOG_NO_ID)
 		json_object_set_new(json, "uid", json_integer(blame->uid));
 	json_object_set_new(json, "pid", json_integer(blame->pid));
+	if (blame->argv)
+		json_object_set_new(json, "argv", json_string(blame->argv));
 	if (!blame->compacted) {
 		json_object_set_new(json, "op", json_integer((json_int_t)blame->op));
 		json_object_set_new(json, "entry", entry_json(blame->entry));
 	}
 	json_object_set_new(cmd->out.doc, "blame", json);
+}
+
+static void tell_argv(const char *argv)
+{
+	if (!argv)
+		return;
+	fputs("    by: ", stdout);
+	entry_put_text(argv);
+	putchar('\n');
 }
 
 static void tell(const struct cmd *cmd, const struct panbind_log_blame *blame)
@@ -84,14 +95,12 @@ static void tell(const struct cmd *cmd, const struct panbind_log_blame *blame)
 		if (blame->uid != PANBIND_LOG_NO_ID)
 			printf("uid=%" PRIu32 " ", blame->uid);
 		printf("pid=%" PRId32 " (the entry is compacted)\n", blame->pid);
+		tell_argv(blame->argv);
 		return;
 	}
 	entry_print(cmd, blame->entry);
-	if (blame->entry->argv && cmd->verbose <= 0) {
-		fputs("    by: ", stdout);
-		entry_put_text(blame->entry->argv);
-		putchar('\n');
-	}
+	if (cmd->verbose <= 0)
+		tell_argv(blame->argv);
 	if (blame->entry->op_count > 1) {
 		printf("    op %zu: ", blame->op);
 		entry_print_op(&blame->entry->ops[blame->op]);

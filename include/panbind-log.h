@@ -25,7 +25,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /** Version of the schema that this library writes; it reads this one and older ones. */
-#define PANBIND_LOG_SCHEMA 3
+#define PANBIND_LOG_SCHEMA 4
 
 struct panbind_log;
 struct panbind_log_reader;
@@ -284,6 +284,7 @@ struct panbind_log_blame {
 	int64_t time_ns;
 	uint32_t uid;
 	int32_t pid;
+	const char *argv;		       /* NULL: not known */
 	int compacted;			       /* the entry is compacted: only the above is known */
 	const struct panbind_log_entry *entry; /* else, with all its ops */
 	size_t op;			       /* which op of it */

@@ -47,19 +47,38 @@ static int show_entry(struct panbind_log_reader *r, int64_t op_id, struct panbin
 						.time_ns = entry->time_ns,
 						.uid = entry->uid,
 						.pid = entry->pid,
+						.argv = entry->argv,
 						.entry = entry,
 						.op = PB_OP_INDEX(op_id)};
 	return 0;
 }
 
+/* Version 3 knew no argv. */
+#define WHO(argv)                                         \
+	"SELECT seq, time_ns, uid, pid, va + size, " argv \
+	" FROM snapshot_mapping AS m WHERE vm = ?1 AND va <= ?2 ORDER BY va DESC LIMIT 1"
+#define ARGV "(SELECT text FROM argv WHERE id = m.argv)"
+
+static int prepare_who(sqlite3 *db, sqlite3_stmt **ret_stmt)
+{
+	int64_t version = 0;
+	int err = pb_log_get_int(db, "PRAGMA user_version", 0, &version);
+
+	return err < 0 ? err : pb_log_prepare(db, version < 4 ? WHO("NULL") : WHO(ARGV), ret_stmt);
+}
+
+/* The reader keeps it for the caller. */
+static int keep_argv(struct panbind_log_reader *r, const char *argv)
+{
+	free(r->blamed_argv);
+	r->blamed_argv = argv ? strdup(argv) : NULL;
+	return argv && !r->blamed_argv ? -ENOMEM : 0;
+}
+
 static int show_snapshot(struct panbind_log_reader *r, int64_t vm, uint64_t va, struct panbind_log_blame *ret_blame)
 {
 	pb_autofinalize sqlite3_stmt *stmt = NULL;
-	int err = pb_log_prepare(r->db,
-				 "SELECT seq, time_ns, uid, pid, va + size FROM snapshot_mapping"
-				 " WHERE vm = ?1 AND va <= ?2 ORDER BY va DESC LIMIT 1",
-				 &stmt);
-	int rc;
+	int err = prepare_who(r->db, &stmt), rc;
 
 	if (err < 0)
 		return err;
@@ -68,12 +87,16 @@ static int show_snapshot(struct panbind_log_reader *r, int64_t vm, uint64_t va, 
 	rc = sqlite3_step(stmt);
 	if (rc != SQLITE_ROW || (uint64_t)sqlite3_column_int64(stmt, 4) <= va)
 		return pb_log_errno(r->db, rc) < 0 ? pb_log_errno(r->db, rc) : -ENOENT;
+	err = keep_argv(r, (const char *)sqlite3_column_text(stmt, 5));
+	if (err < 0)
+		return err;
 	*ret_blame = (struct panbind_log_blame){
 		.seq = (uint64_t)sqlite3_column_int64(stmt, 0),
 		.time_ns = sqlite3_column_int64(stmt, 1),
 		.uid = sqlite3_column_type(stmt, 2) == SQLITE_NULL ? PANBIND_LOG_NO_ID
 								   : (uint32_t)sqlite3_column_int64(stmt, 2),
 		.pid = sqlite3_column_int(stmt, 3),
+		.argv = r->blamed_argv,
 		.compacted = 1,
 	};
 	return 0;

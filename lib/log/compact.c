@@ -30,7 +30,7 @@ int pb_compactor_open(struct panbind_log *log)
 		sqlite3_stmt **stmt;
 		const char *sql;
 	} list[] = {
-		{&c->entries, "SELECT seq, kind, applied, time_ns, uid, pid, op_count FROM entry"
+		{&c->entries, "SELECT seq, kind, applied, time_ns, uid, pid, argv FROM entry"
 			      " WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq"},
 		{&c->ops, "SELECT " PB_OP_COLUMNS " FROM op WHERE id BETWEEN ?1 AND ?2 ORDER BY id"},
 		{&c->drop_entries, "DELETE FROM entry WHERE seq <= ?1"},
@@ -146,6 +146,7 @@ static int fold_entry(struct step *step, sqlite3_stmt *stmt)
 		.time_ns = sqlite3_column_int64(stmt, 3),
 		.uid = or_none(stmt, 4),
 		.pid = sqlite3_column_int(stmt, 5),
+		.argv = (const char *)sqlite3_column_text(stmt, 6),
 	};
 	int err = 1;
 

@@ -52,9 +52,9 @@ static int prepare(struct panbind_log_import *import, uint64_t state_seq)
 	if (err == 0)
 		err = pb_writer_prepare(db, &import->log.sql);
 	if (err == 0)
-		err = pb_log_prepare(db,
-				     "INSERT INTO snapshot_mapping VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, NULL, NULL)",
-				     &import->mapping);
+		err = pb_log_prepare(
+			db, "INSERT INTO snapshot_mapping VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, NULL, NULL, NULL)",
+			&import->mapping);
 	if (err == 0)
 		err = pb_log_prepare(db, "INSERT INTO snapshot_region VALUES(?1, ?2, ?3)", &import->region);
 	if (err == 0)

@@ -307,5 +307,6 @@ void panbind_log_reader_close(struct panbind_log_reader *r)
 	free(r->ops);
 	free(r->vm_name);
 	free(r->txn_id);
+	free(r->blamed_argv);
 	free(r);
 }

@@ -9,6 +9,7 @@ struct panbind_log_reader {
 	struct panbind_log *log;
 	struct panbind_log_filter filter;
 	char *vm_name, *txn_id; /* what the filter points to */
+	char *blamed_argv;	/* of a compacted entry, as shown last */
 	sqlite3 *db;
 	struct pb_scan *scan;
 	sqlite3_stmt *blame_ops;

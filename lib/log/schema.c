@@ -14,6 +14,21 @@
 
 #define APPLICATION_ID 0x50424c47 /* "PBLG" */
 
+/* Who bound what is mapped where the log begins: each text once, as long as a mapping refers to it. Counted by the
+ * database itself, since mappings are cut, copied and removed in many ways; a text that is gone gives its space back to
+ * the folding that made it go. */
+#define ARGV_TABLE                                                                                              \
+	"CREATE TABLE argv(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE, mappings INTEGER NOT NULL);"      \
+	"CREATE TRIGGER argv_is_named AFTER INSERT ON snapshot_mapping WHEN NEW.argv IS NOT NULL BEGIN"         \
+	" UPDATE argv SET mappings = mappings + 1 WHERE id = NEW.argv; END;"                                    \
+	"CREATE TRIGGER argv_is_dropped AFTER DELETE ON snapshot_mapping WHEN OLD.argv IS NOT NULL BEGIN"       \
+	" UPDATE argv SET mappings = mappings - 1 WHERE id = OLD.argv;"                                         \
+	" DELETE FROM argv WHERE id = OLD.argv AND mappings = 0; END;"                                          \
+	"CREATE TRIGGER argv_is_changed AFTER UPDATE OF argv ON snapshot_mapping WHEN NEW.argv IS NOT OLD.argv" \
+	" BEGIN UPDATE argv SET mappings = mappings + 1 WHERE id = NEW.argv;"                                   \
+	" UPDATE argv SET mappings = mappings - 1 WHERE id = OLD.argv;"                                         \
+	" DELETE FROM argv WHERE id = OLD.argv AND mappings = 0; END;"
+
 static const char tables[] =
 	"CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 	"CREATE TABLE object("
@@ -38,8 +53,8 @@ static const char tables[] =
 	"CREATE TABLE snapshot_mapping("
 	" vm INTEGER, va INTEGER, size INTEGER NOT NULL, bo INTEGER, bo_offset INTEGER NOT NULL, flags INTEGER NOT "
 	"NULL,"
-	" seq INTEGER NOT NULL, time_ns INTEGER NOT NULL, uid INTEGER, pid INTEGER, PRIMARY KEY(vm, va)) WITHOUT ROWID;"
-	"CREATE TABLE snapshot_region("
+	" seq INTEGER NOT NULL, time_ns INTEGER NOT NULL, uid INTEGER, pid INTEGER, argv INTEGER, PRIMARY KEY(vm, va))"
+	" WITHOUT ROWID;" ARGV_TABLE "CREATE TABLE snapshot_region("
 	" vm INTEGER, va INTEGER, size INTEGER NOT NULL, PRIMARY KEY(vm, va)) WITHOUT ROWID;"
 	"INSERT INTO meta VALUES('snapshot_seq', 0), ('snapshot_ops', 0), ('probe', 0);";
 
@@ -84,6 +99,7 @@ static const char *const upgrades[PANBIND_LOG_SCHEMA] = {
 	[1] = "ALTER TABLE txn ADD COLUMN digest TEXT",
 	[2] = "ALTER TABLE entry ADD COLUMN tid INTEGER; INSERT INTO kind_name VALUES(8,'sync'),(9,'note');"
 	      " DROP VIEW log; " LOG_VIEW,
+	[3] = "ALTER TABLE snapshot_mapping ADD COLUMN argv INTEGER; " ARGV_TABLE,
 };
 
 int pb_schema_upgrade(sqlite3 *db, struct panbind_error *reterr)

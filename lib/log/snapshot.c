@@ -11,25 +11,28 @@
 
 #include "log.h"
 
-enum { REPLACE, LEFT_OF, SHORTEN, LAST_IN, DELETE_IN, INSERT, ADD_REGION, REMOVE_REGION, STATEMENTS };
+enum { REPLACE, LEFT_OF, SHORTEN, LAST_IN, DELETE_IN, INSERT, ADD_REGION, REMOVE_REGION, ADD_ARGV, STATEMENTS };
+
+#define ARGV "(SELECT id FROM argv WHERE text = ?11)"
 
 static const char *const statements[STATEMENTS] = {
 	[REPLACE] = "UPDATE snapshot_mapping SET bo = ?4, bo_offset = ?5, flags = ?6, seq = ?7, time_ns = ?8, uid = ?9,"
-		    " pid = ?10 WHERE vm = ?1 AND va = ?2 AND size = ?3",
+		    " pid = ?10, argv = " ARGV " WHERE vm = ?1 AND va = ?2 AND size = ?3",
 	[LEFT_OF] = "SELECT va, size FROM snapshot_mapping WHERE vm = ?1 AND va < ?2 ORDER BY va DESC LIMIT 1",
 	[SHORTEN] = "UPDATE snapshot_mapping SET size = ?3 WHERE vm = ?1 AND va = ?2",
 	[LAST_IN] = "SELECT va, size FROM snapshot_mapping WHERE vm = ?1 AND va >= ?2 AND va < ?3"
 		    " ORDER BY va DESC LIMIT 1",
 	[DELETE_IN] = "DELETE FROM snapshot_mapping WHERE vm = ?1 AND va >= ?2 AND va < ?3",
-	[INSERT] = "INSERT INTO snapshot_mapping VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+	[INSERT] = "INSERT INTO snapshot_mapping VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, " ARGV ")",
 	[ADD_REGION] = "INSERT OR REPLACE INTO snapshot_region VALUES(?1, ?2, ?3)",
 	[REMOVE_REGION] = "DELETE FROM snapshot_region WHERE vm = ?1 AND va = ?2 AND size = ?3",
+	[ADD_ARGV] = "INSERT INTO argv(text, mappings) VALUES(?1, 0) ON CONFLICT DO NOTHING",
 };
 
 /* The part of a mapping right of ?3, before the mapping at ?2 is cut or removed. */
 static const char copy_right[] =
 	"INSERT INTO snapshot_mapping SELECT vm, ?3, va + size - ?3, bo,"
-	" CASE WHEN bo IS NULL THEN 0 ELSE bo_offset + ?3 - va END, flags, seq, time_ns, uid, pid"
+	" CASE WHEN bo IS NULL THEN 0 ELSE bo_offset + ?3 - va END, flags, seq, time_ns, uid, pid, argv"
 	" FROM snapshot_mapping WHERE vm = ?1 AND va = ?2";
 
 struct pb_snapshot {
@@ -139,14 +142,27 @@ static int run_with_op(sqlite3_stmt *stmt, const struct panbind_log_entry *entry
 	else
 		sqlite3_bind_int64(stmt, 9, entry->uid);
 	sqlite3_bind_int64(stmt, 10, entry->pid);
+	if (entry->argv)
+		sqlite3_bind_text(stmt, 11, entry->argv, -1, SQLITE_STATIC);
+	else
+		sqlite3_bind_null(stmt, 11);
+	return pb_log_run(stmt);
+}
+
+/* There when the mapping that names it comes, which counts it. */
+static int add_argv(sqlite3_stmt *stmt, const char *argv)
+{
+	sqlite3_bind_text(stmt, 1, argv, -1, SQLITE_STATIC);
 	return pb_log_run(stmt);
 }
 
 /* Most remaps replace one mapping by another of the same range: one statement does it. */
 static int set(struct pb_snapshot *s, const struct panbind_log_entry *entry, const struct pb_row_op *op)
 {
-	int err = run_with_op(s->stmt[REPLACE], entry, op);
+	int err = entry->argv ? add_argv(s->stmt[ADD_ARGV], entry->argv) : 0;
 
+	if (err == 0)
+		err = run_with_op(s->stmt[REPLACE], entry, op);
 	if (err < 0 || sqlite3_changes(s->db) == 1)
 		return err;
 	err = clear(s, op->vm, op->va, op->va + op->size);

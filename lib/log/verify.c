@@ -252,14 +252,36 @@ static int check_snapshot(struct check *c)
 	return err < 0 ? err : pb_log_errno(c->db, rc);
 }
 
+/* Version 3 knew none. */
+static int check_argv(struct check *c)
+{
+	int64_t tables = 0, wrong = 0;
+	int err = pb_log_get_int(c->db, "SELECT count(*) FROM sqlite_schema WHERE name = 'argv'", 0, &tables);
+
+	if (err == 0 && tables)
+		err = pb_log_get_int(c->db,
+				     "SELECT (SELECT count(*) FROM argv LEFT JOIN (SELECT argv AS named, count(*) AS n"
+				     " FROM snapshot_mapping WHERE argv IS NOT NULL GROUP BY argv) ON named = id"
+				     " WHERE mappings IS NOT n) + (SELECT count(*) FROM snapshot_mapping"
+				     " WHERE argv IS NOT NULL AND argv NOT IN (SELECT id FROM argv))",
+				     0, &wrong);
+	if (err == 0 && wrong)
+		complain(c, 0, "the snapshot is wrong %lld times about who bound its mappings", (long long)wrong);
+	return err;
+}
+
 /* ---- The second fold ---- */
 
 static const char shadow_tables[] =
 	"PRAGMA temp_store=MEMORY;"
-	"CREATE TEMP TABLE snapshot_mapping(vm, va, size, bo, bo_offset, flags, seq, time_ns, uid, pid,"
+	"CREATE TEMP TABLE snapshot_mapping(vm, va, size, bo, bo_offset, flags, seq, time_ns, uid, pid, argv,"
 	" PRIMARY KEY(vm, va)) WITHOUT ROWID;"
+	"CREATE TEMP TABLE argv(id INTEGER PRIMARY KEY, text UNIQUE, mappings);" /* nothing is put in it: scans are lean
+										  */
 	"CREATE TEMP TABLE snapshot_region(vm, va, size, PRIMARY KEY(vm, va)) WITHOUT ROWID;";
-static const char shadow_copy[] = "INSERT INTO temp.snapshot_mapping SELECT * FROM main.snapshot_mapping;"
+static const char shadow_copy[] = "INSERT INTO temp.snapshot_mapping"
+				  " SELECT vm, va, size, bo, bo_offset, flags, seq, time_ns, uid, pid, NULL"
+				  " FROM main.snapshot_mapping;"
 				  "INSERT INTO temp.snapshot_region SELECT * FROM main.snapshot_region;";
 
 static int fold_in_sql(struct check *c)
@@ -345,6 +367,8 @@ static int run(struct check *c, uint32_t flags)
 	c->last_seq = c->place.seq;
 	if (err == 0)
 		err = check_snapshot(c);
+	if (err == 0)
+		err = check_argv(c);
 	if (err == 0)
 		err = walk(c);
 	if (err == 0)

@@ -129,6 +129,7 @@ status "log show" 0 log show --since=1
 like "tells what is folded" "$(err)" "6 older entries are compacted"
 status "log blame of a compacted entry" 0 log blame v 0x140000
 like "still knows when and who" "$(out)" "^6 .*compacted"
+like "and by which command" "$(out)" "^    by: .*panbind"
 status "log export of it" 0 log export
 cp "$TMP/out" folded.jsonl
 is "begins with the state" "$(sed -n 1p folded.jsonl | jq .state_seq)" 6

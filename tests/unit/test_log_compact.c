@@ -247,7 +247,7 @@ static void compaction_goes_on_after_a_stop(void **state)
 		assert_int_equal(
 			sqlite3_exec(db,
 				     "INSERT INTO snapshot_mapping SELECT vm, va, size, bo, bo_offset, flags, 4,"
-				     " 0, 0, 0 FROM op WHERE id = 4 << 24; DELETE FROM entry WHERE seq < 4;"
+				     " 0, 0, 0, NULL FROM op WHERE id = 4 << 24; DELETE FROM entry WHERE seq < 4;"
 				     "UPDATE meta SET value = 3 WHERE key = 'snapshot_seq';"
 				     "UPDATE meta SET value = 1 WHERE key = 'snapshot_ops';",
 				     NULL, NULL, NULL),

@@ -119,6 +119,9 @@ static void an_older_schema_is_read_and_then_brought_up_to_date(void **state)
 	let_go(f);
 	change(f, "DROP VIEW log; CREATE VIEW log AS SELECT seq FROM entry; ALTER TABLE entry DROP COLUMN tid; DELETE "
 		  "FROM kind_name WHERE id > 7;"
+		  "DROP TRIGGER argv_is_named; DROP TRIGGER argv_is_dropped; DROP TRIGGER argv_is_changed; DROP TABLE "
+		  "argv;"
+		  "ALTER TABLE snapshot_mapping DROP COLUMN argv;"
 		  "ALTER TABLE txn DROP COLUMN digest; PRAGMA user_version = 1");
 	/* readers find all that it has, */
 	assert_int_equal(panbind_log_open(f->path, PANBIND_LOG_READ_ONLY, NULL, &f->log, NULL), 0);

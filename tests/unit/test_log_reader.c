@@ -218,6 +218,69 @@ static void blame_remembers_who_after_compaction(void **state)
 	panbind_log_reader_close(reader);
 }
 
+static uint64_t map_as(struct panbind_log *log, const char *argv, uint64_t va, uint64_t pages)
+{
+	const struct panbind_log_op op = log_op_map("a", va, pages, "pool", 0);
+	struct panbind_log_entry entry = log_bind_entry(&op, 1);
+
+	entry.argv = argv;
+	return log_entry(log, &entry);
+}
+
+static void assert_blamed(struct log_fixture *f, uint64_t va, uint64_t seq, const char *argv)
+{
+	struct panbind_log_reader *reader;
+	struct panbind_log_blame blame;
+
+	assert_int_equal(panbind_log_reader_open(f->log, NULL, &reader, NULL), 0);
+	assert_int_equal(panbind_log_blame(reader, (struct panbind_log_ref){"a", 0}, va * LOG_PAGE, &blame, NULL), 0);
+	assert_int_equal(blame.seq, seq);
+	if (argv)
+		assert_string_equal(blame.argv, argv);
+	else
+		assert_null(blame.argv);
+	panbind_log_reader_close(reader);
+}
+
+static void blame_remembers_argv_as_long_as_it_is_to_blame(void **state)
+{
+	struct log_fixture *f = *state;
+
+	/* Given mappings of two programs, and of one that is not known, before and after compaction */
+	log_vm(f->log, "a", 1);
+	log_bo(f->log, "pool", 1, 64);
+	map_as(f->log, "game --fast", 0x10, 8); /* 3 */
+	map_as(f->log, "game --fast", 0x20, 8);
+	map_as(f->log, "editor", 0x30, 8);
+	map_as(f->log, NULL, 0x40, 8);
+	for (int compacted = 0; compacted < 2; compacted++) {
+		assert_blamed(f, 0x12, 3, "game --fast");
+		assert_blamed(f, 0x22, 4, "game --fast");
+		assert_blamed(f, 0x32, 5, "editor");
+		assert_blamed(f, 0x42, 6, NULL);
+		panbind_log_compact(f->log, UINT64_MAX, NULL, NULL);
+	}
+	assert_int_equal(log_ask(f->log, "SELECT mappings FROM argv WHERE text = 'game --fast'"), 2);
+	/* when one of them is cut in two by another, replaced, and unmapped, */
+	map_as(f->log, "debugger", 0x12, 1); /* 7 */
+	map_as(f->log, "debugger", 0x30, 8);
+	map_as(f->log, NULL, 0x20, 8);
+	panbind_log_compact(f->log, UINT64_MAX, NULL, NULL);
+	/* then each piece knows who bound it, and nothing is kept of who bound none. */
+	assert_blamed(f, 0x11, 3, "game --fast");
+	assert_blamed(f, 0x12, 7, "debugger");
+	assert_blamed(f, 0x13, 3, "game --fast");
+	assert_blamed(f, 0x22, 9, NULL);
+	assert_blamed(f, 0x32, 8, "debugger");
+	assert_int_equal(log_ask(f->log, "SELECT mappings FROM argv WHERE text = 'game --fast'"), 2);
+	assert_int_equal(log_ask(f->log, "SELECT count(*) FROM argv"), 2);
+	assert_int_equal(log_problems(f->log), 0);
+	log_about(f->log, PANBIND_LOG_VM_DESTROY, "a", 1);
+	panbind_log_compact(f->log, UINT64_MAX, NULL, NULL);
+	assert_int_equal(log_ask(f->log, "SELECT count(*) FROM argv"), 0);
+	assert_int_equal(log_problems(f->log), 0);
+}
+
 /* Reading while it is written: every reader sees a prefix without gaps. */
 struct reading {
 	struct panbind_log *log;
@@ -283,6 +346,7 @@ int main(void)
 		LOG_TEST(a_reader_goes_on_after_the_end),
 		LOG_TEST(waiting_is_ended_by_a_commit),
 		LOG_TEST(what_is_compacted_is_counted_as_lost),
+		LOG_TEST(blame_remembers_argv_as_long_as_it_is_to_blame),
 		LOG_TEST(blame_names_the_last_op_that_was_applied),
 		LOG_TEST(blame_remembers_who_after_compaction),
 		LOG_TEST(readers_follow_a_busy_writer),
