@@ -181,6 +181,73 @@ struct pb_uapi_bo_query_info {
 };
 PB_UAPI_SIZE(pb_uapi_bo_query_info, 16);
 
+/* ---- Groups of queues that run jobs, which the library has no use for; the simulator takes them without a GPU ---- */
+
+#define PB_MAX_QUEUES 32u /* of a group; how many there are is csif_info.cs_slot_count */
+
+/* From lowest; above medium a program needs CAP_SYS_NICE. */
+enum pb_uapi_group_priority {
+	PB_GROUP_PRIORITY_LOW,
+	PB_GROUP_PRIORITY_MEDIUM,
+	PB_GROUP_PRIORITY_HIGH,
+	PB_GROUP_PRIORITY_REALTIME, /* 1.2 */
+};
+
+struct pb_uapi_queue_create {
+	uint8_t priority, pad[3]; /* priority: 0 to 15, within the group */
+	uint32_t ringbuf_size;
+};
+PB_UAPI_SIZE(pb_uapi_queue_create, 8);
+
+struct pb_uapi_group_create {
+	struct pb_uapi_obj_array queues;
+	uint8_t max_compute_cores, max_fragment_cores, max_tiler_cores, priority;
+	uint32_t pad;
+	uint64_t compute_core_mask, fragment_core_mask, tiler_core_mask;
+	uint32_t vm_id, group_handle;
+};
+PB_UAPI_SIZE(pb_uapi_group_create, 56);
+
+struct pb_uapi_group_destroy {
+	uint32_t group_handle, pad;
+};
+PB_UAPI_SIZE(pb_uapi_group_destroy, 8);
+
+struct pb_uapi_queue_submit {
+	uint32_t queue_index, stream_size;
+	uint64_t stream_addr; /* a GPU VA; 0 with size 0: nothing but the syncs */
+	uint32_t latest_flush, pad;
+	struct pb_uapi_obj_array syncs;
+};
+PB_UAPI_SIZE(pb_uapi_queue_submit, 40);
+
+struct pb_uapi_group_submit {
+	uint32_t group_handle, pad;
+	struct pb_uapi_obj_array queue_submits;
+};
+PB_UAPI_SIZE(pb_uapi_group_submit, 24);
+
+#define PB_GROUP_STATE_TIMEDOUT	   (1u << 0)
+#define PB_GROUP_STATE_FATAL_FAULT (1u << 1)
+
+struct pb_uapi_group_get_state {
+	uint32_t group_handle, state, fatal_queues, pad;
+};
+PB_UAPI_SIZE(pb_uapi_group_get_state, 16);
+
+/* ---- Tiler heaps ---- */
+
+struct pb_uapi_tiler_heap_create {
+	uint32_t vm_id, initial_chunk_count, chunk_size, max_chunks, target_in_flight, handle;
+	uint64_t tiler_heap_ctx_gpu_va, first_heap_chunk_gpu_va;
+};
+PB_UAPI_SIZE(pb_uapi_tiler_heap_create, 40);
+
+struct pb_uapi_tiler_heap_destroy {
+	uint32_t handle, pad;
+};
+PB_UAPI_SIZE(pb_uapi_tiler_heap_destroy, 8);
+
 /* ---- Ioctl numbers: DRM_COMMAND_BASE + id, all read and write ---- */
 
 #define PB_IOWR(id, type) DRM_IOWR(DRM_COMMAND_BASE + (id), struct type)
@@ -192,7 +259,12 @@ PB_UAPI_SIZE(pb_uapi_bo_query_info, 16);
 #define PB_IOCTL_VM_GET_STATE	      PB_IOWR(4, pb_uapi_vm_get_state)
 #define PB_IOCTL_BO_CREATE	      PB_IOWR(5, pb_uapi_bo_create)
 #define PB_IOCTL_BO_MMAP_OFFSET	      PB_IOWR(6, pb_uapi_bo_mmap_offset)
-/* 7 to 12: groups and tiler heaps, which panbind does not issue */
+#define PB_IOCTL_GROUP_CREATE	      PB_IOWR(7, pb_uapi_group_create)
+#define PB_IOCTL_GROUP_DESTROY	      PB_IOWR(8, pb_uapi_group_destroy)
+#define PB_IOCTL_GROUP_SUBMIT	      PB_IOWR(9, pb_uapi_group_submit)
+#define PB_IOCTL_GROUP_GET_STATE      PB_IOWR(10, pb_uapi_group_get_state)
+#define PB_IOCTL_TILER_HEAP_CREATE    PB_IOWR(11, pb_uapi_tiler_heap_create)
+#define PB_IOCTL_TILER_HEAP_DESTROY   PB_IOWR(12, pb_uapi_tiler_heap_destroy)
 #define PB_IOCTL_BO_SET_LABEL	      PB_IOWR(13, pb_uapi_bo_set_label)		/* 1.4 */
 #define PB_IOCTL_SET_USER_MMIO_OFFSET PB_IOWR(14, pb_uapi_set_user_mmio_offset) /* 1.5 */
 #define PB_IOCTL_BO_SYNC	      PB_IOWR(15, pb_uapi_bo_sync)		/* 1.7 */

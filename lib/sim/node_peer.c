@@ -222,6 +222,13 @@ static bool interrupted(struct sim_user *user)
 	return interrupt;
 }
 
+static bool may_nice(struct sim_user *user)
+{
+	pid_t pid = to_peer(user)->pid;
+
+	return pid > 0 && sim_user_pid_may_nice(pid);
+}
+
 void node_peer_init(struct node_peer *peer, struct panbind_sim *sim, int fd)
 {
 	struct ucred cred = {0};
@@ -237,6 +244,7 @@ void node_peer_init(struct node_peer *peer, struct panbind_sim *sim, int fd)
 				.wait_begin = wait_begin,
 				.wait_end = wait_end,
 				.interrupted = interrupted,
+				.may_nice = may_nice,
 			},
 		.sim = sim,
 		.fd = fd,

@@ -19,12 +19,6 @@
 /* Arguments up to this size, all that are known, stay on the stack. */
 #define SMALL_ARG	128u
 
-/* GROUP_* and TILER_HEAP_*: there is no firmware here to run jobs. */
-static int unsupported(struct sim_file *file, void *arg, uint64_t nth)
-{
-	return -EOPNOTSUPP;
-}
-
 #define CORE(name, fn)                         \
 	{                                      \
 #name, DRM_IOCTL_##name, 0, fn \
@@ -36,10 +30,6 @@ static int unsupported(struct sim_file *file, void *arg, uint64_t nth)
 #define DRIVER(name, minor, fn)                   \
 	{                                         \
 #name, PB_IOCTL_##name, minor, fn \
-	}
-#define WITHOUT_JOBS(name, id)                                                     \
-	{                                                                          \
-#name, DRM_IOWR(DRM_COMMAND_BASE + (id), uint64_t), 0, unsupported \
 	}
 
 static const struct sim_ioctl ioctls[] = {
@@ -67,12 +57,12 @@ static const struct sim_ioctl ioctls[] = {
 	DRIVER(VM_GET_STATE, 0, sim_vm_get_state_ioctl),
 	DRIVER(BO_CREATE, 0, sim_bo_create_ioctl),
 	DRIVER(BO_MMAP_OFFSET, 0, sim_bo_mmap_offset_ioctl),
-	WITHOUT_JOBS(GROUP_CREATE, 7),
-	WITHOUT_JOBS(GROUP_DESTROY, 8),
-	WITHOUT_JOBS(GROUP_SUBMIT, 9),
-	WITHOUT_JOBS(GROUP_GET_STATE, 10),
-	WITHOUT_JOBS(TILER_HEAP_CREATE, 11),
-	WITHOUT_JOBS(TILER_HEAP_DESTROY, 12),
+	DRIVER(GROUP_CREATE, 0, sim_group_create_ioctl),
+	DRIVER(GROUP_DESTROY, 0, sim_group_destroy_ioctl),
+	DRIVER(GROUP_SUBMIT, 0, sim_group_submit_ioctl),
+	DRIVER(GROUP_GET_STATE, 0, sim_group_get_state_ioctl),
+	DRIVER(TILER_HEAP_CREATE, 0, sim_tiler_heap_create_ioctl),
+	DRIVER(TILER_HEAP_DESTROY, 0, sim_tiler_heap_destroy_ioctl),
 	DRIVER(BO_SET_LABEL, 4, sim_bo_set_label_ioctl),
 	DRIVER(SET_USER_MMIO_OFFSET, 5, sim_set_user_mmio_offset_ioctl),
 	DRIVER(BO_SYNC, 7, sim_bo_sync_ioctl),
@@ -229,6 +219,7 @@ static void sim_close(struct pb_file *pf)
 
 	if (!file)
 		return;
+	sim_groups_close(file);
 	sim_vms_close(file);
 	sim_handles_close(file);
 	sim_bo_put(file->dummy);

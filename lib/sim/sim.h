@@ -2,7 +2,8 @@
 /*
  * What the rooms of the simulator share: devices, open files, BOs, VMs, and the locks around them.
  *
- * Lock order: sim_vm.op_lock, then sim_file.lock, then sim_device.lock; a queue's own lock last of all.
+ * Lock order: sim_vm.op_lock, then sim_file.lock, then sim_device.lock; the lock of a queue, a group or a VM's kernel
+ * part last of all.
  * GPU accesses take no lock at all, see sim_mmu.h.
  */
 #ifndef SIM_H
@@ -16,6 +17,7 @@
 
 #include "backend.h"
 #include "sim_fault.h"
+#include "sim_kernel_va.h"
 #include "sim_opts.h"
 #include "sim_pt.h"
 #include "sim_sync.h"
@@ -24,14 +26,21 @@
 
 #define SIM_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-/* Panthor's own limit for one file. */
+/* Panthor's own limits for one file. */
 #define SIM_MAX_VMS    32u
+#define SIM_MAX_GROUPS 128u
 /* Accesses of one file that can be in flight at a time. */
 #define SIM_PORTS      16u
 /* Bytes of fake mmap offsets on a device: DRM_FILE_PAGE_OFFSET_SIZE pages. No BO can be larger. */
 #define SIM_MMAP_SPACE (UINT64_C(0xfffff00) * SIM_PAGE_SIZE)
 /* AS slot 0 is the firmware's. */
 #define SIM_AS_MAX     16u
+
+/* What the GPU has, as DEV_QUERY says it. */
+#define SIM_SHADER_PRESENT  UINT64_C(0x50005)
+#define SIM_TILER_PRESENT   UINT64_C(0x1)
+#define SIM_CS_SLOTS	    8u /* queues of a group */
+#define SIM_CACHE_LINE_LOG2 6u
 
 /* ---- Devices: sim_device.c ---- */
 
@@ -85,7 +94,8 @@ struct sim_file {
 	uint32_t first_word;  /* of `used` that may have a free handle */
 	struct sim_bo *dummy; /* 2 MiB behind MAP_SPARSE; made on first use */
 	uint64_t mmio_offset;
-	struct sim_vm *zombies; /* destroyed, with work still queued */
+	struct sim_vm *zombies;			      /* destroyed, with work still queued */
+	struct sim_group *groups[SIM_MAX_GROUPS + 1]; /* by handle, from 1 */
 
 	struct sim_vm *_Atomic vms[SIM_MAX_VMS + 1]; /* by id; changed under the lock, read by ports without it */
 	struct sim_port ports[SIM_PORTS];
@@ -185,6 +195,7 @@ struct sim_counters {
 };
 
 struct sim_queue;
+struct sim_heap_pool;
 
 struct sim_vm {
 	atomic_uint refs;
@@ -200,6 +211,11 @@ struct sim_vm {
 	pthread_mutex_t op_lock;
 	struct sim_vmas vmas;
 	struct sim_pt pt;
+
+	/* What the driver itself keeps in the VM, above va_range; nothing of it is in the page table. */
+	pthread_mutex_t kernel_lock;
+	struct sim_kernel_va kernel_va;
+	struct sim_heap_pool *heap_pool; /* made for the first tiler heap */
 
 	atomic_int as;		 /* slot, or -1 */
 	_Atomic uint64_t locked; /* the AS's lock register: region and width, 0 when unlocked */
@@ -225,5 +241,28 @@ int sim_bind_async(struct sim_file *file, const struct pb_uapi_vm_bind *args, ui
 void sim_queue_finish(struct sim_queue *queue, bool kill);
 /** No more jobs will come. Returns true when none is left. */
 bool sim_queue_stop(struct sim_queue *queue);
+
+/* ---- Groups and tiler heaps: sim_group.c, sim_group_queue.c, sim_heap.c ---- */
+
+sim_ioctl_fn sim_group_create_ioctl;
+sim_ioctl_fn sim_group_destroy_ioctl;
+sim_ioctl_fn sim_group_submit_ioctl;
+sim_ioctl_fn sim_group_get_state_ioctl;
+sim_ioctl_fn sim_tiler_heap_create_ioctl;
+sim_ioctl_fn sim_tiler_heap_destroy_ioctl;
+/** May the caller make groups of this priority? 0, -EINVAL there is none such, -EACCES. */
+int sim_group_priority_permit(const struct sim_options *options, unsigned priority);
+/** Destroy all groups of a file that is being closed; what is queued in them ends when its fences have. */
+void sim_groups_close(struct sim_file *file);
+/** Free a VM's tiler heaps, if it has any. */
+void sim_heaps_fini(struct sim_vm *vm);
+
+/**
+ * A range for an object that the driver keeps in the VM, @size rounded up to pages (driver:
+ * panthor_kernel_bo_create()). -ENOSPC no room in the kernel's part, -ENOMEM, -EINVAL on an unusable VM.
+ */
+int sim_kernel_bo_create(struct sim_vm *vm, uint64_t size, struct sim_kernel_node **ret_node);
+/** Give it back. NULL is fine. */
+void sim_kernel_bo_destroy(struct sim_vm *vm, struct sim_kernel_node *node);
 
 #endif /* SIM_H */

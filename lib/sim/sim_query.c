@@ -78,7 +78,7 @@ static int put_gpu_info(const struct sim_options *options, uint64_t user, uint32
 	const struct pb_uapi_gpu_info info = {
 		.gpu_id = 0xa8670005,
 		.csf_id = 0x040a0412,
-		.l2_features = 0x07120306,
+		.l2_features = 0x07120300 | SIM_CACHE_LINE_LOG2,
 		.tiler_features = 0x00000809,
 		.mem_features = 0x00000301,
 		.mmu_features = 40u << 8 | options->va_bits,
@@ -89,9 +89,9 @@ static int put_gpu_info(const struct sim_options *options, uint64_t user, uint32
 		.texture_features = {0xc1ffff9e},
 		.as_present = (1u << (options->as_slots + 1)) - 1,
 		.selected_coherency = options->minor >= 7 ? COHERENCY_NONE : 0,
-		.shader_present = 0x50005,
+		.shader_present = SIM_SHADER_PRESENT,
 		.l2_present = 1,
-		.tiler_present = 1,
+		.tiler_present = SIM_TILER_PRESENT,
 	};
 	uint32_t have = options->minor >= 7 ? sizeof(info) : PB_GPU_INFO_SIZE_1_0;
 
@@ -105,7 +105,7 @@ static int put_csif_info(const struct sim_options *options, uint64_t user, uint3
 {
 	static const struct pb_uapi_csif_info info = {
 		.csg_slot_count = 8,
-		.cs_slot_count = 8,
+		.cs_slot_count = SIM_CS_SLOTS,
 		.cs_reg_count = 96,
 		.scoreboard_slot_count = 8,
 		.unpreserved_cs_reg_count = 4,
@@ -170,9 +170,11 @@ static int put_timestamp_info(const struct sim_options *options, uint64_t user, 
 
 static int put_group_priorities(const struct sim_options *options, uint64_t user, uint32_t *size)
 {
-	/* Low and medium: what everyone may use. */
-	static const struct pb_uapi_group_priorities_info info = {.allowed_mask = 0x3};
+	struct pb_uapi_group_priorities_info info = {0};
 
+	for (unsigned priority = PB_GROUP_PRIORITY_LOW; priority <= PB_GROUP_PRIORITY_REALTIME; priority++)
+		if (!sim_group_priority_permit(options, priority))
+			info.allowed_mask |= 1u << priority;
 	if (user)
 		return sim_put_object(user, *size, sizeof(info), &info, sizeof(info));
 	*size = sizeof(info);

@@ -15,7 +15,7 @@
 static void dep_signaled(struct sim_fence_cb *cb)
 {
 	struct sim_dep *dep = (struct sim_dep *)cb;
-	struct sim_queue *queue = dep->queue;
+	struct sim_queue *queue = dep->owner;
 
 	pthread_mutex_lock(&queue->lock);
 	dep->done = true;
@@ -23,20 +23,9 @@ static void dep_signaled(struct sim_fence_cb *cb)
 	pthread_mutex_unlock(&queue->lock);
 }
 
-static void free_dep(struct sim_dep *dep)
-{
-	sim_fence_put(dep->fence);
-	free(dep);
-}
-
 void sim_job_free(struct sim_job *job)
 {
-	while (job->deps) {
-		struct sim_dep *dep = job->deps;
-
-		job->deps = dep->next;
-		free_dep(dep);
-	}
+	sim_deps_free(job->deps);
 	sim_op_release(&job->op);
 	sim_fence_put(job->done);
 	free(job);
@@ -69,7 +58,8 @@ static bool wait_for_deps(struct sim_queue *queue, struct sim_job *job)
 		if (killed)
 			withdraw(queue, dep);
 		job->deps = dep->next;
-		free_dep(dep);
+		dep->next = NULL;
+		sim_deps_free(dep);
 	}
 	pthread_mutex_lock(&queue->lock);
 	killed = queue->killed;
@@ -171,7 +161,7 @@ void sim_queue_push(struct sim_queue *queue, struct sim_job *job)
 
 	for (struct sim_dep *dep = job->deps; dep; dep = dep->next) {
 		dep->cb.fn = dep_signaled;
-		dep->queue = queue;
+		dep->owner = queue;
 		if (sim_fence_add_callback(dep->fence, &dep->cb))
 			dep->done = true; /* signalled already: nobody will call */
 	}

@@ -10,16 +10,8 @@
 #include <pthread.h>
 
 #include "sim_op.h"
+#include "sim_submit.h"
 #include "sim_sync.h"
-
-/* A fence that a job waits for. */
-struct sim_dep {
-	struct sim_fence_cb cb;
-	struct sim_queue *queue;
-	struct sim_fence *fence; /* a reference */
-	bool done;
-	struct sim_dep *next;
-};
 
 struct sim_job {
 	struct sim_job *next;

@@ -15,11 +15,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -275,4 +276,19 @@ int sim_get_array(const struct pb_uapi_obj_array *in, uint32_t min_stride, uint3
 	}
 	*ret_array = array;
 	return 0;
+}
+
+bool sim_user_pid_may_nice(pid_t pid)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = pid};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+	if (syscall(SYS_capget, &header, data))
+		return false;
+	return data[CAP_TO_INDEX(CAP_SYS_NICE)].effective & CAP_TO_MASK(CAP_SYS_NICE);
+}
+
+bool sim_user_may_nice(void)
+{
+	return served ? served->may_nice(served) : sim_user_pid_may_nice(own_pid());
 }

@@ -31,6 +31,8 @@ struct sim_user {
 	void (*wait_end)(struct sim_user *user);
 	/** Is it that the wait shall end? */
 	bool (*interrupted)(struct sim_user *user);
+	/** Has the caller CAP_SYS_NICE? */
+	bool (*may_nice)(struct sim_user *user);
 };
 
 /** From now on this thread serves @user, until NULL. */
@@ -74,5 +76,9 @@ int sim_put_object(uint64_t user, uint32_t user_size, uint32_t min_size, const v
  * -EFAULT (driver: panthor_get_uobj_array()). The array is the caller's, for free(3).
  */
 int sim_get_array(const struct pb_uapi_obj_array *in, uint32_t min_stride, uint32_t size, void **ret_array);
+
+/** Has the caller CAP_SYS_NICE? The other: has process @pid? */
+bool sim_user_may_nice(void);
+bool sim_user_pid_may_nice(pid_t pid);
 
 #endif /* SIM_USER_H */

@@ -49,9 +49,11 @@ static void release_mappings(struct sim_vm *vm)
 
 static void free_vm(struct sim_vm *vm)
 {
+	sim_heaps_fini(vm);
 	release_mappings(vm);
 	sim_pt_fini(&vm->pt);
 	pthread_mutex_destroy(&vm->op_lock);
+	pthread_mutex_destroy(&vm->kernel_lock);
 	free(vm);
 }
 
@@ -70,6 +72,8 @@ static int new_vm(struct sim_file *file, uint64_t va_range, struct sim_vm **ret_
 	}
 	sim_vmas_init(&vm->vmas);
 	pthread_mutex_init(&vm->op_lock, NULL);
+	pthread_mutex_init(&vm->kernel_lock, NULL);
+	sim_kernel_va_init(&vm->kernel_va, va_range, UINT64_C(1) << file->device->options.va_bits);
 	atomic_init(&vm->refs, 1);
 	atomic_init(&vm->as, -1);
 	vm->file = file;

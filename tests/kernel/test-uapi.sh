@@ -12,7 +12,8 @@ have=()
 for name in DRM_PANTHOR_VM_BIND_OP_MAP_SPARSE DRM_PANTHOR_BO_WB_MMAP DRM_PANTHOR_DEV_QUERY_TIMESTAMP_INFO \
 	DRM_PANTHOR_DEV_QUERY_GROUP_PRIORITIES_INFO DRM_PANTHOR_DEV_QUERY_MMU_INFO drm_panthor_bo_set_label \
 	drm_panthor_set_user_mmio_offset drm_panthor_bo_sync drm_panthor_bo_query_info drm_panthor_timestamp_info \
-	drm_panthor_group_priorities_info drm_panthor_mmu_info gpu_features selected_coherency; do
+	drm_panthor_group_priorities_info drm_panthor_mmu_info PANTHOR_GROUP_PRIORITY_REALTIME gpu_features \
+	selected_coherency; do
 	! grep -qw "$name" "$header" || have+=("-DHAVE_$name")
 done
 # shellcheck disable=SC2046 # words

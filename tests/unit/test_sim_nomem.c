@@ -70,6 +70,25 @@ static void bind_both_ways(struct pb_file *file, uint32_t bo, uint32_t syncobj)
 	AGAIN(rig_syncobj_wait(file, syncobj));
 }
 
+static void run_a_job(struct pb_file *file)
+{
+	struct drm_syncobj_create syncobj = {.flags = DRM_SYNCOBJ_CREATE_SIGNALED};
+	struct pb_uapi_sync_op syncs[] = {{.handle = 0}, {.flags = PB_SYNC_SIGNAL}};
+	const struct pb_uapi_queue_create queue = {.ringbuf_size = K(4)};
+	const struct pb_uapi_queue_submit job = {.syncs = {sizeof(syncs[0]), 2, (uintptr_t)syncs}};
+	struct pb_uapi_group_create group = {.queues = {sizeof(queue), 1, (uintptr_t)&queue}, .vm_id = 1};
+	struct pb_uapi_group_submit submit = {.queue_submits = {sizeof(job), 1, (uintptr_t)&job}};
+	struct pb_uapi_tiler_heap_create heap = {
+		.vm_id = 1, .initial_chunk_count = 2, .max_chunks = 2, .chunk_size = K(128)};
+
+	AGAIN(rig_ioctl(file, DRM_IOCTL_SYNCOBJ_CREATE, &syncobj));
+	syncs[0].handle = syncs[1].handle = syncobj.handle;
+	AGAIN(rig_ioctl(file, PB_IOCTL_TILER_HEAP_CREATE, &heap));
+	AGAIN(rig_ioctl(file, PB_IOCTL_GROUP_CREATE, &group));
+	submit.group_handle = group.group_handle;
+	AGAIN(rig_ioctl(file, PB_IOCTL_GROUP_SUBMIT, &submit));
+}
+
 /* One life; @good allocations succeed before one fails. Returns how many there were in all. */
 static size_t live(size_t good)
 {
@@ -82,6 +101,7 @@ static size_t live(size_t good)
 	AGAIN(pb_backend_sim.open("", &other, NULL));
 	make_objects(file, &bo, &sync);
 	export_and_import(file, other, bo);
+	run_a_job(file);
 	bind_both_ways(file, bo, sync);
 	good = failing_malloc_calls();
 	failing_malloc_after(SIZE_MAX);

@@ -237,7 +237,7 @@ static void assert_group_dies(struct room *room)
 		assert_int_equal(gpu_job_state(&room->job, &group_state), 0);
 		usleep(10000);
 	}
-	assert_true(group_state & GPU_GROUP_FATAL);
+	assert_true(group_state & PB_GROUP_STATE_FATAL_FAULT);
 }
 
 static void test_fault_of_a_load(void **state)

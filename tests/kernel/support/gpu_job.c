@@ -7,47 +7,7 @@
 
 #include "uapi.h"
 
-/* The part of the uAPI that panbind has no use for: groups and their queues. */
-struct uapi_queue_create {
-	uint8_t priority, pad[3];
-	uint32_t ringbuf_size;
-};
-
-struct uapi_group_create {
-	struct pb_uapi_obj_array queues;
-	uint8_t max_compute_cores, max_fragment_cores, max_tiler_cores, priority;
-	uint32_t pad;
-	uint64_t compute_core_mask, fragment_core_mask, tiler_core_mask;
-	uint32_t vm_id, group_handle;
-};
-
-struct uapi_group_destroy {
-	uint32_t group_handle, pad;
-};
-
-struct uapi_queue_submit {
-	uint32_t queue_index, stream_size;
-	uint64_t stream_addr;
-	uint32_t latest_flush, pad;
-	struct pb_uapi_obj_array syncs;
-};
-
-struct uapi_group_submit {
-	uint32_t group_handle, pad;
-	struct pb_uapi_obj_array queue_submits;
-};
-
-struct uapi_group_get_state {
-	uint32_t group_handle, state, fatal_queues, pad;
-};
-
-#define IOCTL_GROUP_CREATE    PB_IOWR(7, uapi_group_create)
-#define IOCTL_GROUP_DESTROY   PB_IOWR(8, uapi_group_destroy)
-#define IOCTL_GROUP_SUBMIT    PB_IOWR(9, uapi_group_submit)
-#define IOCTL_GROUP_GET_STATE PB_IOWR(10, uapi_group_get_state)
-
-#define PRIORITY_MEDIUM 1
-#define PAGES_SIZE	UINT64_C(8192)
+#define PAGES_SIZE UINT64_C(8192)
 
 static int do_ioctl(const struct gpu_job *job, unsigned long request, void *arg)
 {
@@ -56,19 +16,19 @@ static int do_ioctl(const struct gpu_job *job, unsigned long request, void *arg)
 
 static int make_group(struct gpu_job *job)
 {
-	struct uapi_queue_create queue = {.priority = 1, .ringbuf_size = 4096};
-	struct uapi_group_create args = {
+	struct pb_uapi_queue_create queue = {.priority = 1, .ringbuf_size = 4096};
+	struct pb_uapi_group_create args = {
 		.queues = {.stride = sizeof(queue), .count = 1, .array = (uintptr_t)&queue},
 		.max_compute_cores = 1,
 		.max_fragment_cores = 1,
 		.max_tiler_cores = 1,
-		.priority = PRIORITY_MEDIUM,
+		.priority = PB_GROUP_PRIORITY_MEDIUM,
 		.compute_core_mask = 1,
 		.fragment_core_mask = 1,
 		.tiler_core_mask = 1,
 		.vm_id = job->vm,
 	};
-	int ret = do_ioctl(job, IOCTL_GROUP_CREATE, &args);
+	int ret = do_ioctl(job, PB_IOCTL_GROUP_CREATE, &args);
 
 	job->group = args.group_handle;
 	return ret;
@@ -118,23 +78,29 @@ int gpu_job_open(struct gpu_job *job, struct pb_file *file, uint32_t vm)
 	return ret;
 }
 
-int gpu_job_submit_signal(struct gpu_job *job, const uint64_t *end, uint32_t signal)
+int gpu_job_submit_synced(struct gpu_job *job, const uint64_t *end, const struct pb_uapi_sync_op *syncs, uint32_t count)
 {
-	struct pb_uapi_sync_op sync = {.flags = PB_SYNC_SIGNAL, .handle = signal};
-	struct uapi_queue_submit queue = {
+	struct pb_uapi_queue_submit queue = {
 		.stream_size = (uint32_t)((const char *)end - (const char *)job->stream),
-		.stream_addr = GPU_JOB_VA,
-		.syncs = {.stride = sizeof(sync), .count = signal != 0, .array = (uintptr_t)&sync}};
-	struct uapi_group_submit args = {
+		.stream_addr = end == job->stream ? 0 : GPU_JOB_VA,
+		.syncs = {.stride = sizeof(*syncs), .count = count, .array = (uintptr_t)syncs}};
+	struct pb_uapi_group_submit args = {
 		.group_handle = job->group,
 		.queue_submits = {.stride = sizeof(queue), .count = 1, .array = (uintptr_t)&queue}};
 
-	return do_ioctl(job, IOCTL_GROUP_SUBMIT, &args);
+	return do_ioctl(job, PB_IOCTL_GROUP_SUBMIT, &args);
+}
+
+int gpu_job_submit_signal(struct gpu_job *job, const uint64_t *end, uint32_t signal)
+{
+	struct pb_uapi_sync_op sync = {.flags = PB_SYNC_SIGNAL, .handle = signal};
+
+	return gpu_job_submit_synced(job, end, &sync, signal != 0);
 }
 
 int gpu_job_submit(struct gpu_job *job, const uint64_t *end)
 {
-	return gpu_job_submit_signal(job, end, 0);
+	return gpu_job_submit_synced(job, end, NULL, 0);
 }
 
 int gpu_job_wait(const struct gpu_job *job, size_t word, uint64_t value, unsigned ms)
@@ -151,8 +117,8 @@ int gpu_job_wait(const struct gpu_job *job, size_t word, uint64_t value, unsigne
 
 int gpu_job_state(struct gpu_job *job, uint32_t *ret_state)
 {
-	struct uapi_group_get_state args = {.group_handle = job->group};
-	int ret = do_ioctl(job, IOCTL_GROUP_GET_STATE, &args);
+	struct pb_uapi_group_get_state args = {.group_handle = job->group};
+	int ret = do_ioctl(job, PB_IOCTL_GROUP_GET_STATE, &args);
 
 	if (!ret)
 		*ret_state = args.state;
@@ -161,9 +127,9 @@ int gpu_job_state(struct gpu_job *job, uint32_t *ret_state)
 
 int gpu_job_close(struct gpu_job *job)
 {
-	struct uapi_group_destroy group = {.group_handle = job->group};
+	struct pb_uapi_group_destroy group = {.group_handle = job->group};
 	struct drm_gem_close bo = {.handle = job->bo};
-	int ret = job->group ? do_ioctl(job, IOCTL_GROUP_DESTROY, &group) : 0;
+	int ret = job->group ? do_ioctl(job, PB_IOCTL_GROUP_DESTROY, &group) : 0;
 
 	if (job->stream) {
 		bind_pages(job, PB_OP_UNMAP);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "backend.h"
+#include "uapi.h"
 
 #define GPU_JOB_VA    UINT64_C(0x1000000) /* two pages: the stream, the words */
 #define GPU_JOB_WORDS (GPU_JOB_VA + 4096)
@@ -17,10 +18,6 @@
 
 /** The VA of word @n. */
 #define GPU_JOB_WORD(n) (GPU_JOB_WORDS + 8 * (uint64_t)(n))
-
-/* What GROUP_GET_STATE says of a group that has ended badly. */
-#define GPU_GROUP_TIMEDOUT (1u << 0)
-#define GPU_GROUP_FATAL	   (1u << 1)
 
 struct gpu_job {
 	struct pb_file *file;
@@ -37,9 +34,12 @@ int gpu_job_open(struct gpu_job *job, struct pb_file *file, uint32_t vm);
 int gpu_job_submit(struct gpu_job *job, const uint64_t *end);
 /** The same; the syncobj @signal gets the job's fence, unless it is 0. */
 int gpu_job_submit_signal(struct gpu_job *job, const uint64_t *end, uint32_t signal);
+/** The same between waits and signals; with @end at the very start the job is an empty one. */
+int gpu_job_submit_synced(struct gpu_job *job, const uint64_t *end, const struct pb_uapi_sync_op *syncs,
+			  uint32_t count);
 /** Wait until a word holds @value, for at most @ms milliseconds: -ETIME. */
 int gpu_job_wait(const struct gpu_job *job, size_t word, uint64_t value, unsigned ms);
-/** GPU_GROUP_* of what has become of the group. */
+/** PB_GROUP_STATE_* of what has become of the group. */
 int gpu_job_state(struct gpu_job *job, uint32_t *ret_state);
 /** End the group, whatever it does, and unmap and free its pages. */
 int gpu_job_close(struct gpu_job *job);

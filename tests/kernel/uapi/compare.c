@@ -151,6 +151,77 @@ static void bos(void)
 #endif
 }
 
+static void groups(void)
+{
+	same("GROUP_PRIORITY_LOW", PANTHOR_GROUP_PRIORITY_LOW, PB_GROUP_PRIORITY_LOW);
+	same("GROUP_PRIORITY_MEDIUM", PANTHOR_GROUP_PRIORITY_MEDIUM, PB_GROUP_PRIORITY_MEDIUM);
+	same("GROUP_PRIORITY_HIGH", PANTHOR_GROUP_PRIORITY_HIGH, PB_GROUP_PRIORITY_HIGH);
+#ifdef HAVE_PANTHOR_GROUP_PRIORITY_REALTIME
+	same("GROUP_PRIORITY_REALTIME", PANTHOR_GROUP_PRIORITY_REALTIME, PB_GROUP_PRIORITY_REALTIME);
+#endif
+	SIZE(queue_create, queue_create);
+	FIELD(queue_create, priority);
+	FIELD(queue_create, pad);
+	FIELD(queue_create, ringbuf_size);
+	end("queue_create");
+	SIZE(group_create, group_create);
+	FIELD(group_create, queues);
+	FIELD(group_create, max_compute_cores);
+	FIELD(group_create, max_fragment_cores);
+	FIELD(group_create, max_tiler_cores);
+	FIELD(group_create, priority);
+	FIELD(group_create, pad);
+	FIELD(group_create, compute_core_mask);
+	FIELD(group_create, fragment_core_mask);
+	FIELD(group_create, tiler_core_mask);
+	FIELD(group_create, vm_id);
+	FIELD(group_create, group_handle);
+	end("group_create");
+	SIZE(group_destroy, group_destroy);
+	FIELD(group_destroy, group_handle);
+	FIELD(group_destroy, pad);
+	end("group_destroy");
+	SIZE(queue_submit, queue_submit);
+	FIELD(queue_submit, queue_index);
+	FIELD(queue_submit, stream_size);
+	FIELD(queue_submit, stream_addr);
+	FIELD(queue_submit, latest_flush);
+	FIELD(queue_submit, pad);
+	FIELD(queue_submit, syncs);
+	end("queue_submit");
+	SIZE(group_submit, group_submit);
+	FIELD(group_submit, group_handle);
+	FIELD(group_submit, pad);
+	FIELD(group_submit, queue_submits);
+	end("group_submit");
+	CONSTANT(GROUP_STATE_TIMEDOUT, GROUP_STATE_TIMEDOUT);
+	CONSTANT(GROUP_STATE_FATAL_FAULT, GROUP_STATE_FATAL_FAULT);
+	SIZE(group_get_state, group_get_state);
+	FIELD(group_get_state, group_handle);
+	FIELD(group_get_state, state);
+	FIELD(group_get_state, fatal_queues);
+	FIELD(group_get_state, pad);
+	end("group_get_state");
+}
+
+static void heaps(void)
+{
+	SIZE(tiler_heap_create, tiler_heap_create);
+	FIELD(tiler_heap_create, vm_id);
+	FIELD(tiler_heap_create, initial_chunk_count);
+	FIELD(tiler_heap_create, chunk_size);
+	FIELD(tiler_heap_create, max_chunks);
+	FIELD(tiler_heap_create, target_in_flight);
+	FIELD(tiler_heap_create, handle);
+	FIELD(tiler_heap_create, tiler_heap_ctx_gpu_va);
+	FIELD(tiler_heap_create, first_heap_chunk_gpu_va);
+	end("tiler_heap_create");
+	SIZE(tiler_heap_destroy, tiler_heap_destroy);
+	FIELD(tiler_heap_destroy, handle);
+	FIELD(tiler_heap_destroy, pad);
+	end("tiler_heap_destroy");
+}
+
 static void gpu_info(void)
 {
 	FIELD(gpu_info, gpu_id);
@@ -238,6 +309,12 @@ static void ioctls(void)
 	IOCTL(VM_GET_STATE);
 	IOCTL(BO_CREATE);
 	IOCTL(BO_MMAP_OFFSET);
+	IOCTL(GROUP_CREATE);
+	IOCTL(GROUP_DESTROY);
+	IOCTL(GROUP_SUBMIT);
+	IOCTL(GROUP_GET_STATE);
+	IOCTL(TILER_HEAP_CREATE);
+	IOCTL(TILER_HEAP_DESTROY);
 	end("ioctl numbers");
 }
 
@@ -246,6 +323,8 @@ int main(void)
 	binds();
 	vms();
 	bos();
+	groups();
+	heaps();
 	queries();
 	ioctls();
 	printf("1..%d\n", tests);
