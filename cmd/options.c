@@ -14,7 +14,7 @@ enum { KEY_COLOR = 0x100, KEY_GPU };
 
 static const struct argp_option common_options[] = {
 	{"device", 'd', "SPEC", 0,
-	 "Device: drm:PATH, drm:auto or sim:OPTIONS (default: $PANBIND_DEVICE, else drm:auto)"},
+	 "Device: drm:PATH, drm:auto, sim:OPTIONS or node:FOLDER (default: $PANBIND_DEVICE, else drm:auto)"},
 	{"socket", 's', "PATH", 0, "The daemon's socket (default: $PANBIND_SOCKET, else where panbindd puts it)"},
 	{"gpu", KEY_GPU, "NAME", 0, "Which of the daemon's devices (default: its first one)"},
 	{"json", 'j', NULL, 0, "One JSON document on standard output"},

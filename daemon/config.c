@@ -25,7 +25,7 @@ const struct limits default_limits = {
 };
 
 const struct config_key config_keys[] = {
-	{"device", "[NAME=]SPEC", "Serve this device: drm:PATH, drm:auto or sim:OPTIONS; repeatable"},
+	{"device", "[NAME=]SPEC", "Serve this device: drm:PATH, drm:auto, sim:OPTIONS or node:FOLDER; repeatable"},
 	{"socket", "PATH", "Listen here instead of the usual place"},
 	{"log", "PATH|none", "The log; with several devices PATH must have %n, the device's name"},
 	{"log-size-cap", "SIZE", "Fold the log's oldest entries above this many bytes (K, M, G); 0: never"},

@@ -96,7 +96,7 @@ int panbind_errno_from_name(const char *name);
  *        comma-separated minor=N (0 to 9, default 9), va-bits=N (33 to 48, default 48), as-slots=N (1 to 15, default 7,
  *        address spaces for user VMs), atomic=on|off (default on), name=TEXT (opens with the same name in one process
  *        share the device, as opens of one node do), fault=PLAN (repeatable; see panbind(1)).
- *        The simulator is never chosen unless it is named.
+ *        The simulator is never chosen unless it is named. "node:FOLDER": one in another process, see panbind-sim.h.
  *
  * Errors: -EINVAL bad spec (column says where), -ENODEV no panthor device, and what open(2) gives.
  */
@@ -118,7 +118,7 @@ enum panbind_tristate { PANBIND_NO = 0, PANBIND_YES = 1, PANBIND_UNKNOWN = 2 };
 
 /** What a device is and can do. */
 struct panbind_device_info {
-	char backend[8];				      /* "drm" or "sim" */
+	char backend[8];				      /* "drm", "sim" or "node" */
 	char path[64];					      /* render node, or empty */
 	char driver[16];				      /* "panthor" */
 	int version_major, version_minor, version_patchlevel; /* DRM driver version; minor is the feature level */

@@ -10,7 +10,7 @@
 
 #include "internal.h"
 
-static const struct pb_backend *const backends[] = {&pb_backend_drm, &pb_backend_sim};
+static const struct pb_backend *const backends[] = {&pb_backend_drm, &pb_backend_sim, &pb_backend_node};
 
 static const struct pb_backend *find_backend(const char *name, size_t length)
 {
@@ -26,15 +26,17 @@ int pb_backend_open(const char *spec, struct pb_file **ret_file, struct panbind_
 	const char *colon = spec ? strchr(spec, ':') : NULL;
 	if (!colon)
 		return pb_error_at_place(reterr, -EINVAL, PANBIND_STAGE_PARSE, NULL, 1, 1,
-					 "a device is drm:PATH, drm:auto or sim:OPTIONS, not \"%.60s\"",
+					 "a device is drm:PATH, drm:auto, sim:OPTIONS or node:FOLDER, not \"%.60s\"",
 					 spec ? spec : "");
 
 	size_t length = colon - spec;
 	const struct pb_backend *backend = find_backend(spec, length);
 	if (!backend)
-		return pb_error_at_place(reterr, -EINVAL, PANBIND_STAGE_PARSE, NULL, 1, 1,
-					 "no backend is called \"%.*s\": a device is drm:PATH, drm:auto or sim:OPTIONS",
-					 (int)(length < 32 ? length : 32), spec);
+		return pb_error_at_place(
+			reterr, -EINVAL, PANBIND_STAGE_PARSE, NULL, 1, 1,
+			"no backend is called \"%.*s\": a device is drm:PATH, drm:auto, sim:OPTIONS or "
+			"node:FOLDER",
+			(int)(length < 32 ? length : 32), spec);
 
 	int ret = backend->open(colon + 1, ret_file, reterr);
 	if (ret < 0 && reterr && reterr->column > 0) {

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A simulated render node of another process (panbind-sim.h), by an fd that came from there.
+ * A simulated render node of another process (panbind-sim.h), by its folder or by an fd that came from there.
  *
  * It is a render node like another, but for what a simulator can show: its pages, its GPU's accesses, whether it is
  * atomic. The program that holds the other duplicates of the fd shares VMs and BOs with us.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "internal.h"
 #include "sim/node_client.h"
@@ -16,6 +20,7 @@ struct node {
 	struct pb_file base;
 	int fd;
 	struct node_id id;
+	char folder[108]; /* of its server: what "node:" takes */
 };
 
 static struct node *to_node(struct pb_file *file)
@@ -29,30 +34,56 @@ bool pb_node_is(int fd)
 	return node_identify(fd, &id);
 }
 
-static int node_spec_open(const char *rest, struct pb_file **ret_file, struct panbind_error *reterr)
+/** The folder of the server at the other end. */
+static void read_folder(struct node *node)
 {
-	return pb_error_at_place(reterr, -EINVAL, PANBIND_STAGE_PARSE, NULL, 1, 1,
-				 "the simulated node of another process is opened by its fd only");
+	struct sockaddr_un name = {0};
+	socklen_t size = sizeof(name) - 1;
+	if (getpeername(node->fd, (struct sockaddr *)&name, &size) == 0)
+		snprintf(node->folder, sizeof(node->folder), "%.*s",
+			 (int)(strlen(name.sun_path) - strlen(strrchr(name.sun_path, '/') ?: "")), name.sun_path);
 }
 
-static int open_fd(int fd, struct pb_file **ret_file, struct panbind_error *reterr)
+/** Wrap @fd, which is consumed whatever happens. */
+static int wrap_fd(int fd, struct pb_file **ret_file, struct panbind_error *reterr)
 {
-	pb_autoclose int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	pb_autoclose int owned = fd;
 	struct node_id id;
-	if (copy < 0 || !node_identify(copy, &id)) {
-		int err = copy < 0 ? errno : EINVAL;
-		return pb_error_set(reterr, -err, PANBIND_STAGE_VALIDATE, "cannot duplicate fd %d: %s", fd,
-				    panbind_errno_name(err));
-	}
+	if (!node_identify(owned, &id))
+		return pb_error_set(reterr, -EINVAL, PANBIND_STAGE_VALIDATE, "fd %d is no simulated node", owned);
 
 	struct node *node = calloc(1, sizeof(*node));
 	if (!node)
 		return pb_error_set(reterr, -ENOMEM, PANBIND_STAGE_VALIDATE, "out of memory");
 	node->base.backend = &pb_backend_node;
-	node->fd = pb_take_fd(copy);
+	node->fd = pb_take_fd(owned);
 	node->id = id;
+	read_folder(node);
 	*ret_file = &node->base;
 	return 0;
+}
+
+static int open_folder(const char *folder, struct pb_file **ret_file, struct panbind_error *reterr)
+{
+	if (*folder != '/')
+		return pb_error_at_place(reterr, -EINVAL, PANBIND_STAGE_PARSE, NULL, 1, 1,
+					 "node: needs the folder of a simulated node, from its root on");
+	int fd = node_open(folder, O_CLOEXEC);
+	if (fd < 0)
+		return pb_error_set(reterr, fd, PANBIND_STAGE_VALIDATE, "cannot open the simulated node in %.80s: %s",
+				    folder, panbind_errno_name(fd));
+	return wrap_fd(fd, ret_file, reterr);
+}
+
+static int open_fd(int fd, struct pb_file **ret_file, struct panbind_error *reterr)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (copy < 0) {
+		int err = errno;
+		return pb_error_set(reterr, -err, PANBIND_STAGE_VALIDATE, "cannot duplicate fd %d: %s", fd,
+				    panbind_errno_name(err));
+	}
+	return wrap_fd(copy, ret_file, reterr);
 }
 
 static void close_file(struct pb_file *file)
@@ -91,7 +122,7 @@ static int fence_status(struct pb_file *file, int sync_file, int *ret_status)
 
 static const char *path(struct pb_file *file)
 {
-	return "/dev/dri/" NODE_NAME;
+	return to_node(file)->folder;
 }
 
 static int atomic(struct pb_file *file)
@@ -154,7 +185,7 @@ static const struct pb_gpu_ops gpu_ops = {
 
 const struct pb_backend pb_backend_node = {
 	.name = "node",
-	.open = node_spec_open,
+	.open = open_folder,
 	.open_fd = open_fd,
 	.close = close_file,
 	.ioctl = do_ioctl,

@@ -127,8 +127,10 @@ static void *map(void *address, size_t size, int prot, int flags, int fd, off_t 
 	void *ptr;
 	int err;
 
-	if (!(flags & MAP_ANONYMOUS) && fd >= 0 && (core_recording() || core_sim()))
+	if (!(flags & MAP_ANONYMOUS) && fd >= 0 && (core_recording() || core_sim())) {
+		core_forget(fd); /* a mapping is dear enough to ask anew, and far more programs make other ones */
 		kind = core_node(fd, &id);
+	}
 	if (kind == CORE_SIMULATED)
 		ptr = map_node(fd, &id, address, size, prot, flags, offset);
 	else

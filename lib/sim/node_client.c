@@ -242,11 +242,14 @@ static int answer(struct call *call, const struct node_message *asked)
 	}
 }
 
-/* From the call to its RETURN. */
+/* From the call to its RETURN. -ENOTCONN: the fd is no connection, and nothing was asked. */
 static int converse(struct call *call, struct node_message *message, const struct iovec *out)
 {
-	int ret = send_packet(call->conn, message, out, -1) < 0 ? -ENODEV : 0;
+	ssize_t sent = send_packet(call->conn, message, out, -1);
+	int ret = sent < 0 ? -ENODEV : 0;
 
+	if (sent == -EBADF || sent == -ENOTSOCK || sent == -ENOTCONN)
+		return -ENOTCONN;
 	while (!ret) {
 		ret = receive(call, message);
 		if (ret || message->type == NODE_RETURN)
@@ -256,24 +259,35 @@ static int converse(struct call *call, struct node_message *message, const struc
 	return ret;
 }
 
+static int call_once(struct call *call, int peer, uint64_t node, struct node_message *message, const struct iovec *out)
+{
+	struct node_conn *conn;
+	int ret = node_conn_get(peer, node, &conn);
+
+	if (ret)
+		return ret;
+	call->conn = conn->fd;
+	ret = converse(call, message, out);
+	if (ret == -ENOTCONN)
+		node_fd_lost(conn->fd);
+	node_conn_put(conn, ret < 0);
+	return ret;
+}
+
 /* @ret_fd: what came beside the RETURN, -1 for nothing; NULL when nothing can come. */
 static int call_server(int fd, const struct node_id *id, struct node_message *message, const struct iovec *out,
 		       const struct iovec *in, int *ret_fd)
 {
 	struct call call = {.in = in, .fd = -1};
-	struct node_conn *conn;
 	int err = errno, ret;
 
-	ret = node_conn_get(fd, id->node, &conn);
-	if (!ret) {
-		call.conn = conn->fd;
-		message->file = id->file;
-		ret = converse(&call, message, out);
-		node_conn_put(conn, ret < 0);
-	}
+	message->file = id->file;
+	ret = call_once(&call, fd, id->node, message, out);
+	if (ret == -ENOTCONN) /* closed behind our back, by a system call of the program's own: a new one then */
+		ret = call_once(&call, fd, id->node, message, out);
 	errno = err;
 	if (ret)
-		return ret;
+		return ret == -ENOTCONN ? -ENODEV : ret;
 	if (ret_fd)
 		*ret_fd = call.fd;
 	return call.truncated ? -EMFILE : message->ret;

@@ -354,9 +354,7 @@ int node_conn_get(int peer, uint64_t node, struct node_conn **ret_conn)
 
 void node_conn_put(struct node_conn *conn, bool broken)
 {
-	if (broken && node_fd_is_hidden(conn->fd)) {
+	if (broken && node_fd_is_hidden(conn->fd))
 		node_fd_close(conn->fd);
-		conn->node = 0;
-	}
 	conn->busy = false;
 }

@@ -94,13 +94,25 @@ static int serve_traced(struct node_peer *peer, struct node_file *file, const st
 	return ret;
 }
 
+static int serve_sync(const struct node_message *call, struct reply *reply)
+{
+	int status, ret;
+
+	if (call->type == NODE_SYNC_IOCTL)
+		return sim_sync_file_ioctl(call->file, call->words[0], call->words[1]);
+	ret = sim_sync_cookie_status(call->file, &status);
+	if (!ret)
+		reply->message.words[0] = (uint64_t)status;
+	return ret;
+}
+
 static int serve(struct node_peer *peer, const struct node_message *call, const union data *in, struct reply *reply)
 {
 	struct node_file *file;
 	int ret;
 
 	if (call->type == NODE_SYNC_STATUS || call->type == NODE_SYNC_IOCTL)
-		return -EOPNOTSUPP;
+		return serve_sync(call, reply);
 	file = node_file_get(peer->sim, call->file);
 	if (!file)
 		return -EBADF;

@@ -18,7 +18,8 @@
 
 #include "node_server.h"
 
-#define EVENTS 16
+#define EVENTS	      16
+#define OUT_OF_FDS_US 10000
 
 int node_error(struct panbind_error *reterr, int code, const char *format, ...)
 {
@@ -136,6 +137,8 @@ static void accept_peer(struct panbind_sim *sim)
 	if (!peer) {
 		if (fd >= 0)
 			close(fd);
+		else
+			usleep(OUT_OF_FDS_US); /* whoever knocks stays at the door */
 		return;
 	}
 	node_peer_init(peer, sim, fd);

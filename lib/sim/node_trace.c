@@ -70,14 +70,13 @@ static uint64_t now_ns(void)
 
 /* ---- One call ---- */
 
-static void fetch_block(const struct node_message *call, union node_block *block)
+static bool fetch_block(const struct node_message *call, union node_block *block)
 {
 	unsigned long request = call->words[0];
 	size_t size = _IOC_SIZE(request) < sizeof(*block) ? _IOC_SIZE(request) : sizeof(*block);
 
 	memset(block, 0, sizeof(*block));
-	if (sim_copy_from_user(block, call->words[1], size))
-		memset(block, 0, sizeof(*block));
+	return sim_copy_from_user(block, call->words[1], size) == 0;
 }
 
 static void put_head(FILE *stream, const struct node_entry *entry, const char *name)
@@ -107,10 +106,8 @@ static void put_ioctl(FILE *stream, const struct node_entry *entry)
 
 	put_head(stream, entry, row ? row->name : "");
 	fputs(",\"args\":{", stream);
-	if (row && row->args) {
-		fetch_block(entry->call, &block);
+	if (row && row->args && fetch_block(entry->call, &block))
 		row->args(stream, &block);
-	}
 	putc('}', stream);
 }
 
@@ -137,10 +134,8 @@ static void put_out(FILE *stream, const struct node_entry *entry)
 	union node_block block;
 
 	fputs(",\"out\":{", stream);
-	if (entry->call->type == NODE_IOCTL && row && row->out) {
-		fetch_block(entry->call, &block);
+	if (entry->call->type == NODE_IOCTL && row && row->out && fetch_block(entry->call, &block))
 		row->out(stream, &block);
-	}
 	putc('}', stream);
 }
 

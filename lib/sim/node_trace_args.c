@@ -245,6 +245,38 @@ static void vm_bind_args(FILE *stream, const union node_block *block)
 
 ROW_FIELDS(vm_bind_out, pb_uapi_vm_bind, "\"nops\":%u", a->ops.count)
 
+/* ---- Jobs ---- */
+
+ROW_FIELDS(group_create_args, pb_uapi_group_create, "\"vm_id\":%u,\"nqueues\":%u,\"priority\":%u", a->vm_id,
+	   a->queues.count, a->priority)
+ROW_FIELDS(group_create_out, pb_uapi_group_create, "\"group_handle\":%u", a->group_handle)
+ROW_FIELDS(group_args, pb_uapi_group_destroy, "\"group_handle\":%u", a->group_handle)
+ROW_FIELDS(group_state_out, pb_uapi_group_get_state, "\"state\":%u,\"fatal_queues\":%u", a->state, a->fatal_queues)
+ROW_FIELDS(heap_create_args, pb_uapi_tiler_heap_create,
+	   "\"vm_id\":%u,\"initial_chunk_count\":%u,\"chunk_size\":%u,\"max_chunks\":%u,\"target_in_flight\":%u",
+	   a->vm_id, a->initial_chunk_count, a->chunk_size, a->max_chunks, a->target_in_flight)
+ROW_FIELDS(heap_create_out, pb_uapi_tiler_heap_create,
+	   "\"handle\":%u,\"tiler_heap_ctx_gpu_va\":" HEX ",\"first_heap_chunk_gpu_va\":" HEX, a->handle,
+	   a->tiler_heap_ctx_gpu_va, a->first_heap_chunk_gpu_va)
+ROW_FIELDS(heap_destroy_args, pb_uapi_tiler_heap_destroy, "\"handle\":%u", a->handle)
+
+static void group_submit_args(FILE *stream, const union node_block *block)
+{
+	const struct pb_uapi_group_submit *a = (const struct pb_uapi_group_submit *)block;
+	const struct pb_uapi_obj_array *submits = &a->queue_submits;
+	struct pb_uapi_queue_submit submit;
+
+	fprintf(stream, "\"group_handle\":%u,\"submits\":[", a->group_handle);
+	for (uint32_t i = 0; i < submits->count && i < ARRAY_MAX && fetch_element(submits, i, &submit, sizeof(submit));
+	     i++) {
+		fprintf(stream, "%s{\"queue\":%u,\"stream_size\":%u,\"stream_addr\":" HEX, i ? "," : "",
+			submit.queue_index, submit.stream_size, submit.stream_addr);
+		put_syncs(stream, &submit.syncs);
+		putc('}', stream);
+	}
+	putc(']', stream);
+}
+
 /* ---- The table ---- */
 
 #define ROW(request, name, args, out)             \
@@ -277,6 +309,12 @@ static const struct node_trace_row rows[] = {
 	ROW(PB_IOCTL_VM_GET_STATE, "PANTHOR_VM_GET_STATE", vm_state_args, vm_state_out),
 	ROW(PB_IOCTL_BO_CREATE, "PANTHOR_BO_CREATE", bo_create_args, bo_create_out),
 	ROW(PB_IOCTL_BO_MMAP_OFFSET, "PANTHOR_BO_MMAP_OFFSET", bo_mmap_args, bo_mmap_out),
+	ROW(PB_IOCTL_GROUP_CREATE, "PANTHOR_GROUP_CREATE", group_create_args, group_create_out),
+	ROW(PB_IOCTL_GROUP_DESTROY, "PANTHOR_GROUP_DESTROY", group_args, NULL),
+	ROW(PB_IOCTL_GROUP_SUBMIT, "PANTHOR_GROUP_SUBMIT", group_submit_args, NULL),
+	ROW(PB_IOCTL_GROUP_GET_STATE, "PANTHOR_GROUP_GET_STATE", group_args, group_state_out),
+	ROW(PB_IOCTL_TILER_HEAP_CREATE, "PANTHOR_TILER_HEAP_CREATE", heap_create_args, heap_create_out),
+	ROW(PB_IOCTL_TILER_HEAP_DESTROY, "PANTHOR_TILER_HEAP_DESTROY", heap_destroy_args, NULL),
 	ROW(PB_IOCTL_BO_SET_LABEL, "PANTHOR_BO_SET_LABEL", label_args, NULL),
 	ROW(PB_IOCTL_SET_USER_MMIO_OFFSET, "PANTHOR_SET_USER_MMIO_OFFSET", mmio_args, NULL),
 	ROW(PB_IOCTL_BO_SYNC, "PANTHOR_BO_SYNC", bo_sync_args, NULL),

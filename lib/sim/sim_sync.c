@@ -44,7 +44,7 @@ static int export_sync_file(struct sim_syncobj *syncobj, int *ret_fd)
 
 	if (ret)
 		return ret;
-	ret = sim_file_export_fence(fence, ret_fd);
+	ret = sim_file_export_fence(fence, NULL, ret_fd);
 	sim_fence_put(fence);
 	return ret;
 }

@@ -80,5 +80,9 @@ int sim_syncobj_add_point(struct sim_syncobj *syncobj, struct sim_fence *fence, 
  * has signalled.
  */
 int sim_sync_file_status(int fd, int *ret_status);
+/** The same by the cookie of its socket, as sim_user_name_sync() was told it: -EBADF when there is none. */
+int sim_sync_cookie_status(uint64_t cookie, int *ret_status);
+/** SYNC_IOC_FILE_INFO and SYNC_IOC_MERGE on it; @arg is user memory. 0 or a negative errno. */
+int sim_sync_file_ioctl(uint64_t cookie, unsigned long request, uint64_t arg);
 
 #endif /* SIM_SYNC_H */

@@ -5,7 +5,8 @@
  * The kernel makes anonymous inodes for these. The nearest thing that a process can make itself is one end of a socket
  * pair: it has a cookie that no other socket ever has, it survives dup(2) and being passed around, it becomes readable
  * when the fence signals and a byte is sent, and the other end, which is kept here, tells by POLLHUP when the program
- * has closed its last copy. It answers no SYNC_IOC_FILE_INFO; sim_sync_file_status() does.
+ * has closed its last copy. It answers no SYNC_IOC_FILE_INFO itself; sim_sync_file_status() does, and sim_sync_info.c
+ * for programs whose ioctl() leads there.
  *
  * The registry is the one static variable of the simulator, because the table of fds that it annotates is one per
  * process too: a fence exported from one open file can be imported into any other. Entries of closed fds are swept out
@@ -17,7 +18,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,7 +32,8 @@ struct entry {
 	struct entry *next;
 	atomic_uint refs; /* the list's, and the callback's until the fence signals */
 	uint64_t cookie;
-	int fd;			 /* our end */
+	int fd; /* our end */
+	char name[SIM_SYNC_NAME];
 	struct sim_fence *fence; /* one of the two */
 	struct sim_syncobj *syncobj;
 };
@@ -165,13 +169,14 @@ static struct entry *entry_create_or_sweep(int *ret_fd, int *ret_error)
 	return entry_create(ret_fd, ret_error);
 }
 
-int sim_file_export_fence(struct sim_fence *fence, int *ret_fd)
+int sim_file_export_fence(struct sim_fence *fence, const char *name, int *ret_fd)
 {
 	int ret = 0;
 	struct entry *entry = entry_create_or_sweep(ret_fd, &ret);
 
 	if (!entry)
 		return ret;
+	snprintf(entry->name, sizeof(entry->name), "%s", name ? name : "panthor-vm-bind");
 	entry->fence = sim_fence_get(fence);
 	entry->cb.fn = entry_signal;
 	atomic_fetch_add(&entry->refs, 1);
@@ -193,10 +198,9 @@ int sim_file_export_syncobj(struct sim_syncobj *syncobj, int *ret_fd)
 	return 0;
 }
 
-/* Call @take with the entry of an fd, under the lock, so that the entry cannot go meanwhile. */
-static void with_entry(int fd, void (*take)(struct entry *entry, void *data), void *data)
+/* Call @take with the entry of a cookie, under the lock, so that the entry cannot go meanwhile. */
+static void with_entry(uint64_t cookie, void (*take)(struct entry *entry, void *data), void *data)
 {
-	uint64_t cookie = cookie_of(fd);
 	struct entry *entry;
 
 	if (!cookie)
@@ -224,7 +228,7 @@ struct sim_fence *sim_file_fence(int fd)
 {
 	struct sim_fence *fence = NULL;
 
-	with_entry(fd, take_fence, &fence);
+	with_entry(cookie_of(fd), take_fence, &fence);
 	return fence;
 }
 
@@ -232,8 +236,39 @@ struct sim_syncobj *sim_file_syncobj(int fd)
 {
 	struct sim_syncobj *syncobj = NULL;
 
-	with_entry(fd, take_syncobj, &syncobj);
+	with_entry(cookie_of(fd), take_syncobj, &syncobj);
 	return syncobj;
+}
+
+static void take_named(struct entry *entry, void *ret_named)
+{
+	struct sim_named_fence *named = ret_named;
+
+	named->fence = sim_fence_get(entry->fence);
+	memcpy(named->name, entry->name, sizeof(named->name));
+}
+
+int sim_file_find(uint64_t cookie, struct sim_named_fence *ret_named)
+{
+	struct sim_named_fence named = {0};
+
+	with_entry(cookie, take_named, &named);
+	if (!named.fence)
+		return -EBADF;
+	*ret_named = named;
+	return 0;
+}
+
+int sim_sync_cookie_status(uint64_t cookie, int *ret_status)
+{
+	struct sim_named_fence named;
+	int ret = sim_file_find(cookie, &named);
+
+	if (ret)
+		return ret;
+	*ret_status = sim_fence_status(named.fence);
+	sim_fence_put(named.fence);
+	return 0;
 }
 
 int sim_sync_file_status(int fd, int *ret_status)

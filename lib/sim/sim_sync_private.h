@@ -72,12 +72,21 @@ int sim_sync_wait_fence(struct sim_syncobj *syncobj, uint64_t point, struct sim_
 
 /* ---- sim_sync_file.c ---- */
 
-/** A new close-on-exec fd for one of the two. 0 or a negative errno. */
-int sim_file_export_fence(struct sim_fence *fence, int *ret_fd);
+#define SIM_SYNC_NAME 32u
+
+struct sim_named_fence {
+	struct sim_fence *fence;
+	char name[SIM_SYNC_NAME];
+};
+
+/** A new close-on-exec fd for one of the two. @name: of the sync file, NULL for a usual one. 0 or a negative errno. */
+int sim_file_export_fence(struct sim_fence *fence, const char *name, int *ret_fd);
 int sim_file_export_syncobj(struct sim_syncobj *syncobj, int *ret_fd);
 /** What such an fd stands for, one reference, or NULL when it is none or of the other kind. */
 struct sim_fence *sim_file_fence(int fd);
 struct sim_syncobj *sim_file_syncobj(int fd);
+/** The sync file of this cookie: 0 with a reference on its fence, or -EBADF. */
+int sim_file_find(uint64_t cookie, struct sim_named_fence *ret_named);
 /** Forget fds that the program has closed. */
 void sim_files_sweep(void);
 

@@ -6,7 +6,7 @@
 
 status "--help succeeds" 0 "$PANBIND" --help
 like "--help says what it is" "$(out)" "^Change GPU page tables"
-verbs='devices info run plan dump import help vm bo map unmap sparse monitor rpc log replay'
+verbs='devices info run plan dump import sim help vm bo map unmap sparse monitor rpc log replay'
 for verb in $verbs; do
 	like "--help lists $verb" "$(out)" "^  $verb +[a-z]"
 done

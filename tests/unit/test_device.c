@@ -31,8 +31,8 @@ static void a_bad_spec_says_where(void **state)
 		uint32_t column;
 		const char *says;
 	} bad[] = {
-		{NULL, 1, "drm:PATH, drm:auto or sim:OPTIONS"},
-		{"", 1, "drm:PATH, drm:auto or sim:OPTIONS"},
+		{NULL, 1, "drm:PATH, drm:auto, sim:OPTIONS or node:FOLDER"},
+		{"", 1, "drm:PATH, drm:auto, sim:OPTIONS or node:FOLDER"},
 		{"/dev/dri/renderD128", 1, "not \"/dev/dri/renderD128\""},
 		{"simulator:", 1, "no backend is called \"simulator\""},
 		{"si:", 1, "no backend is called \"si\""},
