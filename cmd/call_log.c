@@ -303,23 +303,37 @@ static struct panbind_log_ref ref_if_known(const struct call_log *log, const str
 	return ref_of(call_objects_find(&log->objects, call->file, kind, id));
 }
 
+int call_log_sync_name(const struct call_log *log, uint64_t file, const struct call_sync *sync, char *name, size_t size)
+{
+	const struct call_object *syncobj = call_objects_find(&log->objects, file, CALL_KIND_SYNCOBJ, sync->syncobj);
+	char generation[24] = "", point[24] = "";
+
+	if (!syncobj)
+		return -ENOENT;
+	if (syncobj->generation > 1)
+		snprintf(generation, sizeof(generation), ".%" PRIu64, syncobj->generation);
+	if (sync->point)
+		snprintf(point, sizeof(point), ":%" PRIu64, sync->point);
+	snprintf(name, size, "%s%s%s", syncobj->name, generation, point);
+	return 0;
+}
+
 /* "wait=so9:5 signal=so10" */
 static int write_syncs(struct call_log *log, const struct call *call, const struct call_op *op, FILE *stream,
 		       struct panbind_error *reterr)
 {
 	struct call_object *syncobj;
+	char name[CALL_NAME + 48];
 
 	for (size_t i = 0; i < op->sync_count; i++) {
 		const struct call_sync *sync = &op->syncs[i];
 		int err = find_object(log, call, CALL_KIND_SYNCOBJ, sync->syncobj, 0, &syncobj, reterr);
 
+		if (err == 0)
+			err = call_log_sync_name(log, call->file, sync, name, sizeof(name));
 		if (err < 0)
 			return err;
-		fprintf(stream, "%s%s=%s", i ? " " : "", sync->signal ? "signal" : "wait", syncobj->name);
-		if (syncobj->generation > 1)
-			fprintf(stream, ".%" PRIu64, syncobj->generation);
-		if (sync->point)
-			fprintf(stream, ":%" PRIu64, sync->point);
+		fprintf(stream, "%s%s=%s", i ? " " : "", sync->signal ? "signal" : "wait", name);
 	}
 	putc('\0', stream);
 	return 0;

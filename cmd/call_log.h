@@ -42,4 +42,8 @@ int call_log_start(struct call_log *log, uint64_t time_ns, const char *note, str
  */
 int call_log_add(struct call_log *log, const struct call *call, struct panbind_error *reterr);
 
+/** What entries call a syncobj: "so9", "so9.2", "so9:5" with a point. -ENOENT: not known. */
+int call_log_sync_name(const struct call_log *log, uint64_t file, const struct call_sync *sync, char *name,
+		       size_t size);
+
 #endif /* CMD_CALL_LOG_H */

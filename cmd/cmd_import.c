@@ -4,20 +4,23 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "import.h"
 #include "limit.h"
 
-enum { KEY_LOG = 0x200 };
+enum { KEY_LOG = 0x200, KEY_FORMAT };
 
 struct arguments {
 	const char *file, *log;
+	bool perfetto;
 	bool keep_going;
 };
 
 static const struct argp_option options[] = {
 	{"keep-going", 'k', NULL, 0, "Report bad lines, leave them out, and write the rest (status 2 all the same)"},
 	{"log", KEY_LOG, "LOG", 0, "Make a new log of it instead of a script; LOG must not exist yet"},
+	{"format", KEY_FORMAT, "script|perfetto", 0, "A script (default), or a Chrome trace for ui.perfetto.dev"},
 	{0},
 };
 
@@ -29,6 +32,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'k':
 		arguments->keep_going = true;
 		return 0;
+	case KEY_FORMAT:
+		arguments->perfetto = strcmp(arg, "perfetto") == 0;
+		if (!arguments->perfetto && strcmp(arg, "script") != 0)
+			argp_error(state, "--format: '%s' is not one of script, perfetto", arg);
+		return 0;
 	case KEY_LOG:
 		arguments->log = arg;
 		return 0;
@@ -38,6 +46,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		arguments->file = arg;
 		return 0;
 	case ARGP_KEY_END:
+		if (arguments->log && arguments->perfetto)
+			argp_error(state, "--log or --format, please");
 		if (!arguments->file)
 			argp_error(state, "no FILE given");
 		return 0;
@@ -48,7 +58,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static void write_result(struct cmd *cmd, const struct import *import, const char *text)
 {
-	const char *what = text ? "commands" : "entries";
+	const char *what = import->text_name && strcmp(import->text_name, "script") == 0 ? "commands" : "entries";
 
 	if (!cmd->out.json) {
 		fputs(text ? text : "", stdout);
@@ -57,7 +67,7 @@ static void write_result(struct cmd *cmd, const struct import *import, const cha
 		return;
 	}
 	if (text)
-		json_object_set_new(cmd->out.doc, "script", output_json_text(text));
+		json_object_set_new(cmd->out.doc, import->text_name, output_json_text(text));
 	json_object_set_new(cmd->out.doc, "records", json_integer((json_int_t)import->trace.count));
 	json_object_set_new(cmd->out.doc, "binds", json_integer((json_int_t)import->binds));
 	json_object_set_new(cmd->out.doc, "ops", json_integer((json_int_t)import->ops));
@@ -75,7 +85,7 @@ static int finish(struct cmd *cmd, const struct import *import, int error, const
 	return import->trace.bad ? CMD_USAGE : CMD_DONE;
 }
 
-static int to_script(struct import *import, char **ret_text)
+static int to_text(struct import *import, bool perfetto, char **ret_text)
 {
 	size_t size;
 	int error;
@@ -85,20 +95,23 @@ static int to_script(struct import *import, char **ret_text)
 		error_say(import->trace.cmd, CMD_FAILED, -ENOMEM, "out of memory");
 		return -ENOMEM;
 	}
-	error = import_run(import);
+	error = perfetto ? import_to_perfetto(import, import->script) : import_run(import);
 	return fclose(import->script) && !error ? -ENOMEM : error;
 }
 
-static int convert(struct cmd *cmd, struct import *import, const struct source *source, const char *log)
+static int convert(struct cmd *cmd, struct import *import, const struct source *source,
+		   const struct arguments *arguments)
 {
 	char *text = NULL;
 	int error, status;
 
 	import->live = json_object();
 	import->regions = json_object();
+	import->text_name = arguments->log ? NULL : arguments->perfetto ? "trace" : "script";
 	error = trace_read(&import->trace, source);
 	if (!error)
-		error = log ? import_to_log(import, log) : to_script(import, &text);
+		error = arguments->log ? import_to_log(import, arguments->log)
+				       : to_text(import, arguments->perfetto, &text);
 	status = finish(cmd, import, error, text);
 	json_decref(import->live);
 	json_decref(import->regions);
@@ -125,7 +138,7 @@ int cmd_import(struct cmd *cmd, int argc, char **argv)
 		status = source_decompress(cmd, &source);
 	import.trace.file = source.name;
 	if (status == CMD_DONE)
-		status = convert(cmd, &import, &source, arguments.log);
+		status = convert(cmd, &import, &source, &arguments);
 	source_free(&source);
 	return status;
 }

@@ -20,7 +20,7 @@ static const struct {
 	{"verify", "", "check it against itself", log_verify},
 	{"compact", "", "fold old entries into its snapshot", log_compact},
 	{"query", "SQL", "ask it in SQL, read-only", log_query},
-	{"export", "", "write it as JSON lines", log_export},
+	{"export", "", "write it as JSON lines, or for ui.perfetto.dev", log_export},
 	{"import", "FILE|- LOG", "make a new log of an export", log_import},
 };
 

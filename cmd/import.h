@@ -91,6 +91,7 @@ void trace_bind_free(struct trace_bind *bind);
 struct import {
 	struct trace trace;
 	FILE *script;
+	const char *text_name; /* of what is written to @script, in the JSON document; NULL: nothing is */
 	bool several_files, several_processes;
 	json_t *live;	  /* name -> line where it was created */
 	json_t *regions;  /* "VM@VA" -> size: sparse regions */
@@ -133,5 +134,8 @@ int import_vm_bind(struct import *import, const struct trace_record *record);
  * then. import->commands are its entries.
  */
 int import_to_log(struct import *import, const char *path);
+
+/** Draw the whole trace as a Chrome trace. 0 or a negative errno, reported but for -ECANCELED. */
+int import_to_perfetto(struct import *import, FILE *stream);
 
 #endif /* CMD_IMPORT_H */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A trace to a log: its lines as calls, the calls as entries. See import.h and call_log.h. */
+/* A trace to a log or to a picture of its times: lines as calls, calls as entries. See import.h, call_log.h,
+ * perfetto.h. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -8,14 +9,17 @@
 #include "call_log.h"
 #include "import.h"
 #include "limit.h"
+#include "perfetto.h"
 
 #define VA_RANGE_UNKNOWN (UINT64_C(1) << 47) /* what panthor gives a VM on a GPU of 48 bits */
 
-/** A trace on its way into a log. */
+/** A trace on its way into a log, or into a picture. */
 struct log_import {
 	struct import *import;
 	const char *path;
 	struct panbind_log_import *log;
+	struct perfetto *perfetto;
+	const struct trace_record *record; /* what is being converted */
 	struct call_log *calls;
 	struct trace_bind bind;
 	struct panbind_error error;
@@ -30,6 +34,11 @@ static int on_entry(void *data, const struct panbind_log_entry *entry, struct pa
 	struct panbind_log_entry numbered = *entry;
 	int err;
 
+	if (to->perfetto) {
+		to->entries++;
+		return perfetto_entry(to->perfetto, entry,
+				      to->record && to->record->tid > 0 ? (int32_t)to->record->tid : 0);
+	}
 	numbered.seq = to->entries + 1;
 	if (to->marked && !numbered.comment)
 		numbered.comment = to->mark;
@@ -134,6 +143,8 @@ static int read_mark(struct log_import *to, const struct trace_record *record, s
 		return trace_fail(&to->import->trace, record, "args.text", "is not a string");
 	snprintf(to->mark, sizeof(to->mark), "%s", text);
 	to->marked = true;
+	if (to->perfetto)
+		return perfetto_mark(to->perfetto, text, record->start);
 	return 0;
 }
 
@@ -149,6 +160,83 @@ static const struct {
 	{"SYNCOBJ_CREATE", "args", read_syncobj_create},
 	{"MARK", "args.text", read_mark},
 };
+
+/* ---- What is no entry ---- */
+
+/* The syncobjs that a wait names, as entries call them. */
+static char *waited_for(struct log_import *to, const struct trace_record *record, uint64_t file)
+{
+	size_t count = json_array_size(json_object_get(record->args, "handles")), size;
+	char *text = NULL, name[IMPORT_NAME + 64];
+	FILE *stream = open_memstream(&text, &size);
+
+	for (size_t i = 0; stream && i < count; i++) {
+		struct call_sync sync = {0};
+		uint64_t handle, point = 0;
+
+		if (trace_element(&to->import->trace, record, "handles", i, &handle) ||
+		    (json_object_get(record->args, "points") &&
+		     trace_element(&to->import->trace, record, "points", i, &point)))
+			break;
+		sync.syncobj = (uint32_t)handle;
+		sync.point = point;
+		if (call_log_sync_name(to->calls, file, &sync, name, sizeof(name)) == 0)
+			fprintf(stream, "%s ", name);
+	}
+	if (stream)
+		fclose(stream);
+	return text;
+}
+
+static bool is_wait(const struct trace_record *record)
+{
+	return strcmp(record->name, "SYNCOBJ_WAIT") == 0 || strcmp(record->name, "SYNCOBJ_TIMELINE_WAIT") == 0;
+}
+
+/* A wait for all, or for the only one, until it is signalled and not only there. */
+static bool has_seen(const struct trace_record *record)
+{
+	json_int_t flags = json_integer_value(json_object_get(record->args, "flags"));
+	size_t count = json_array_size(json_object_get(record->args, "handles"));
+
+	return record->ret >= 0 && ((flags & 1) || count == 1) && !(flags & 4);
+}
+
+/* What a reader of JSON may round becomes a string; what was one stays. */
+static json_t *exact_args(const struct trace_record *record)
+{
+	json_t *args = json_copy(record->args), *value;
+	const char *key;
+	void *next;
+
+	json_object_foreach_safe(args, next, key,
+				 value) if (json_is_integer(value) && json_integer_value(value) >= INT64_C(1) << 53)
+		json_object_set_new(args, key, output_json_hex((uint64_t)json_integer_value(value)));
+	return args;
+}
+
+static int draw_call(struct log_import *to, const struct trace_record *record, const struct call *call)
+{
+	struct perfetto_call drawn = {
+		.name = record->name,
+		.pid = call->pid,
+		.tid = call->tid,
+		.start_ns = call->start_ns,
+		.duration_ns = call->duration_ns,
+		.seen = is_wait(record) && has_seen(record),
+	};
+	char *waits = is_wait(record) ? waited_for(to, record, call->file) : NULL;
+	int err;
+
+	drawn.args = json_pack("{s:s, s:I}", "result", call->err ? panbind_errno_name(call->err) : "ok", "fd",
+			       (json_int_t)record->fd);
+	if (record->args)
+		json_object_set_new(drawn.args, "args", exact_args(record));
+	drawn.waits = waits;
+	err = perfetto_call(to->perfetto, &drawn);
+	free(waits);
+	return err;
+}
 
 /* ---- The loop ---- */
 
@@ -174,11 +262,15 @@ static int add_record(struct log_import *to, const struct trace_record *record)
 		.prefix = import_prefix(to->import, record, to->prefix),
 		.err = record->ret < 0 ? record->err : 0,
 	};
+	uint64_t before = to->entries;
+	bool mark = false;
 	int err = 0;
 
+	to->record = record;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		if (strcmp(lines[i].name, record->name) != 0)
 			continue;
+		mark = lines[i].read == read_mark;
 		err = lines[i].read(to, record, &call);
 		to->error = (struct panbind_error){.op = PANBIND_NO_OP};
 		if (err == 1)
@@ -187,14 +279,17 @@ static int add_record(struct log_import *to, const struct trace_record *record)
 			err = add_failed(to, record, lines[i].id);
 		break;
 	}
+	if (err == 0 && to->perfetto && to->entries == before && !mark)
+		err = draw_call(to, record, &call);
 	return err;
 }
 
 static int add_records(struct log_import *to)
 {
 	struct trace *trace = &to->import->trace;
-	int err = call_log_start(to->calls, trace->count ? trace->records[0].start : 0,
-				 "imported from a trace, whose clock the times are of", &to->error);
+	int err = to->perfetto ? 0
+			       : call_log_start(to->calls, trace->count ? trace->records[0].start : 0,
+						"imported from a trace, whose clock the times are of", &to->error);
 
 	for (size_t i = 0; i < trace->count && err == 0; i++) {
 		if (limit_reached())
@@ -224,7 +319,7 @@ static uint64_t va_range_of(const struct trace *trace)
 	return VA_RANGE_UNKNOWN;
 }
 
-static int run(struct log_import *to)
+static int run(struct log_import *to, FILE *stream)
 {
 	const struct call_log_options options = {
 		.emit = on_entry,
@@ -238,21 +333,25 @@ static int run(struct log_import *to)
 	import_sort(to->import);
 	err = call_log_create(&options, &to->calls);
 	if (err == 0)
-		err = panbind_log_import_begin(to->path, 0, &to->log, &to->error);
+		err = stream ? perfetto_create(stream, to->import->trace.file, &to->perfetto)
+			     : panbind_log_import_begin(to->path, 0, &to->log, &to->error);
 	if (err < 0)
 		return err;
 	err = add_records(to);
+	if (stream)
+		return err;
 	if (err == 0)
 		return panbind_log_import_end(to->log, &to->error);
 	panbind_log_import_abort(to->log);
 	return err;
 }
 
-int import_to_log(struct import *import, const char *path)
+static int convert(struct import *import, const char *path, FILE *stream)
 {
 	struct log_import to = {.import = import, .path = path};
-	int err = run(&to);
+	int err = run(&to, stream);
 
+	perfetto_destroy(to.perfetto);
 	call_log_destroy(to.calls);
 	trace_bind_free(&to.bind);
 	import->commands = to.entries;
@@ -260,4 +359,14 @@ int import_to_log(struct import *import, const char *path)
 		error_say(import->trace.cmd, err == -EACCES ? CMD_DENIED : CMD_FAILED, err, "%s: %s", path,
 			  to.error.msg[0] ? to.error.msg : strerror(-err));
 	return err;
+}
+
+int import_to_log(struct import *import, const char *path)
+{
+	return convert(import, path, NULL);
+}
+
+int import_to_perfetto(struct import *import, FILE *stream)
+{
+	return convert(import, import->trace.file, stream);
 }

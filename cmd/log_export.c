@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `panbind log export`: the log as JSON lines. First what kind of lines they are, then, if entries were compacted, the
- * state that the rest begins with, then the entries. `log import` makes the same log of it.
+ * `panbind log export`: the log as JSON lines, or as a Chrome trace (perfetto.h). First what kind of lines they are,
+ * then, if entries were compacted, the state that the rest begins with, then the entries. `log import` makes the same
+ * log of it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -11,13 +12,18 @@
 #include "error.h"
 #include "limit.h"
 #include "logfile.h"
+#include "perfetto.h"
+
+enum { KEY_FORMAT = 0x200 };
 
 struct arguments {
 	const char *log;
+	bool perfetto;
 };
 
 static const struct argp_option options[] = {
 	LOGFILE_OPTION,
+	{"format", KEY_FORMAT, "jsonl|perfetto", 0, "JSON lines (default), or a Chrome trace for ui.perfetto.dev"},
 	{0},
 };
 
@@ -25,10 +31,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct arguments *arguments = state->input;
 
-	if (key != LOGFILE_KEY)
+	switch (key) {
+	case LOGFILE_KEY:
+		arguments->log = arg;
+		return 0;
+	case KEY_FORMAT:
+		arguments->perfetto = strcmp(arg, "perfetto") == 0;
+		if (!arguments->perfetto && strcmp(arg, "jsonl") != 0)
+			argp_error(state, "--format: '%s' is not one of jsonl, perfetto", arg);
+		return 0;
+	default:
 		return ARGP_ERR_UNKNOWN;
-	arguments->log = arg;
-	return 0;
+	}
 }
 
 /* ---- The state ---- */
@@ -90,24 +104,29 @@ static void write_state(const struct panbind_log_state *state)
 
 /* ---- The whole ---- */
 
-static int export_state(struct panbind_log *log, uint64_t seq)
+static int export_state(struct panbind_log *log, uint64_t seq, struct perfetto *perfetto)
 {
 	struct panbind_log_state *state;
 	int r;
 
-	entry_json_line(json_pack("{s:i, s:I}", "panbind_log", PANBIND_LOG_SCHEMA, "state_seq", (json_int_t)seq));
+	if (!perfetto)
+		entry_json_line(
+			json_pack("{s:i, s:I}", "panbind_log", PANBIND_LOG_SCHEMA, "state_seq", (json_int_t)seq));
 	if (!seq)
 		return 0;
 	r = panbind_log_state_create(log, seq, (struct panbind_log_ref){0}, &state, NULL);
 	if (r < 0)
 		return r;
-	write_state(state);
+	if (perfetto)
+		r = perfetto_state(perfetto, state);
+	else
+		write_state(state);
 	panbind_log_state_destroy(state);
-	return 0;
+	return r;
 }
 
 /* -ESTALE: a compaction went past the state that was written. */
-static int export_entries(struct panbind_log *log, uint64_t since)
+static int export_entries(struct panbind_log *log, uint64_t since, struct perfetto *perfetto)
 {
 	struct panbind_log_filter filter = {.since_seq = since};
 	const struct panbind_log_entry *entry;
@@ -116,25 +135,33 @@ static int export_entries(struct panbind_log *log, uint64_t since)
 
 	if (r < 0)
 		return r;
-	while (!limit_reached() && !ferror(stdout) && (r = panbind_log_read(reader, &entry)) == 1)
-		entry_json_line(entry_json(entry));
+	while (r >= 0 && !limit_reached() && !ferror(stdout) && (r = panbind_log_read(reader, &entry)) == 1) {
+		if (perfetto)
+			r = perfetto_entry(perfetto, entry, 0);
+		else
+			entry_json_line(entry_json(entry));
+	}
 	if (r >= 0 && panbind_log_reader_lost(reader))
 		r = -ESTALE;
 	panbind_log_reader_close(reader);
 	return limit_reached() ? -EINTR : r < 0 ? r : 0;
 }
 
-static int export(struct cmd *cmd, struct panbind_log *log)
+static int export(struct cmd *cmd, struct panbind_log *log, bool as_perfetto)
 {
 	struct panbind_log_status status;
+	struct perfetto *perfetto = NULL;
 	uint64_t seq;
 	int r = panbind_log_get_status(log, &status);
 
 	seq = r == 0 && status.first_seq != 1 ? status.state_seq : 0;
+	if (r == 0 && as_perfetto)
+		r = perfetto_create(stdout, status.path, &perfetto);
 	if (r == 0)
-		r = export_state(log, seq);
+		r = export_state(log, seq, perfetto);
 	if (r == 0)
-		r = export_entries(log, seq + 1);
+		r = export_entries(log, seq + 1, perfetto);
+	perfetto_destroy(perfetto);
 	if (r == -EINTR)
 		return error_say(cmd, limit_status(), limit_code(), "the export is not complete: %s", limit_reason());
 	if (r == -ESTALE || r == -ENODATA)
@@ -151,13 +178,13 @@ int log_export(struct cmd *cmd, int argc, char **argv)
 	cmd_parse(
 		cmd, options, parse, "",
 		"Write the log as JSON lines, one object an entry, as 'panbind monitor --json' has them. 'panbind log "
-		"import' makes a log of it.",
+		"import' makes a log of it. Or as a Chrome trace, which ui.perfetto.dev shows.",
 		argc, argv, &arguments);
 	cmd->out.lines = true;
 	status = logfile_open(cmd, arguments.log, &log);
 	if (status)
 		return status;
-	status = export(cmd, log);
+	status = export(cmd, log, arguments.perfetto);
 	panbind_log_close(log);
 	return status;
 }
