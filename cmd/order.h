@@ -111,6 +111,8 @@ int order_show_bos(struct order *order, json_t *result);
 int order_show_vm(struct order *order);
 /** A new VM, and what could not be brought back: then CMD_PARTIAL. */
 int order_show_rebuilt(struct order *order, json_t *result);
+/** Where a VM differs from what the driver has: then CMD_FAILED; CMD_PARTIAL when nobody can tell. */
+int order_show_verified(struct order *order, json_t *result);
 /** What became of a change, for -v and JSON. */
 int order_show_change(struct order *order, json_t *result);
 

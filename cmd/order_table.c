@@ -25,6 +25,7 @@ const struct order_action order_actions[] = {
 	{"vm", "destroy", "NAME", "vm.destroy", CHANGES, .words = {NAME}, .options = BIT(ORDER_MISSING_OK) | BIND},
 	{"vm", "rebuild", "NAME", "vm.rebuild", CLIENT_CHANGES, .words = {NAME},
 	 .options = BIT(ORDER_FROM) | BIT(ORDER_FORCE) | BIND, .show = order_show_rebuilt},
+	{"vm", "verify", "NAME", "vm.verify", .words = {NAME}, .show = order_show_verified},
 	{"vm", "list", "", "vm.list", .show = order_show_vms},
 	{"vm", "show", "NAME", "vm.show", .words = {{"name", ORDER_LOCAL}}, .options = BIT(ORDER_MAP) | BIT(ORDER_SVG),
 	 .run = order_show_vm},

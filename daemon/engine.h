@@ -65,7 +65,7 @@ device_method engine_device_info, engine_vm_create, engine_vm_destroy, engine_vm
 	engine_bo_create, engine_bo_destroy, engine_bo_list, engine_bo_read, engine_bo_write, engine_bind_map,
 	engine_bind_unmap, engine_sparse_reserve, engine_sparse_bind, engine_sparse_unbind, engine_sparse_release,
 	engine_txn_run, engine_txn_status, engine_script_run, engine_state_dump, engine_state_plan, engine_replay_run,
-	engine_vm_ensure, engine_bo_ensure, engine_bind_ensure, engine_vm_rebuild, engine_state_diff,
+	engine_vm_ensure, engine_bo_ensure, engine_bind_ensure, engine_vm_rebuild, engine_vm_verify, engine_state_diff,
 	engine_state_apply, engine_state_undo;
 
 #endif /* PBD_ENGINE_H */

@@ -379,6 +379,15 @@ static const struct field r_state[] = {
 	{"reason", FIELD_TEXT, "Why it is not usable"},
 	{"lost", FIELD_INT, "Sequence number of the entry since which its mapping is not known"},
 };
+static const struct field r_verified[] = {
+	{"differences", FIELD_LIST, "The first thousand: va, size, shadow and driver (null, or sparse, bo, bo_offset, flags)"},
+	{"verdict", FIELD_TEXT, "same, different, or unverified: there is no truth to compare with"},
+	{"source", FIELD_TEXT, "Where the truth is from: pages (of a simulated device), books (debugfs gpuvas), none"},
+	{"why", FIELD_TEXT, "Why there is none"},
+	{"count", FIELD_INT, "How many differences there are"},
+	{"compared_bytes", FIELD_HEX, "Bytes of VA that either side maps"},
+	{"different_bytes", FIELD_HEX, "Bytes of VA that differ"},
+};
 static const struct field r_device[] = {
 	{"name", FIELD_TEXT, "Name in this daemon"},
 	{"backend", FIELD_TEXT, "drm or sim"},
@@ -470,6 +479,8 @@ static const struct method table[] = {
 	 .help = "Create a VM unless there is one of that name"},
 	{"vm.rebuild", ROLE_BIND, DEVICE(engine_vm_rebuild), RECORDED, PARAMS(p_vm_rebuild), HEAVY, RESULTS(r_rebuilt),
 	 .help = "Put a new VM with the same mapping in the place of one that is lost"},
+	{"vm.verify", ROLE_READ, DEVICE(engine_vm_verify), PARAMS(p_vm_state), HEAVY, RESULTS(r_verified),
+	 .help = "Compare what panbind believes that a VM maps with what the driver has"},
 	{"vm.destroy", ROLE_BIND, DEVICE(engine_vm_destroy), RECORDED, PARAMS(p_vm_destroy), RESULTS(r_destroyed),
 	 .help = "Destroy a VM and all mappings in it"},
 	{"vm.list", ROLE_READ, DEVICE(engine_vm_list), PARAMS(p_device), RESULTS(r_vms),

@@ -137,6 +137,8 @@ const struct pb_verb_spec pb_verbs[PB_VERB_COUNT] = {
 		{{"vm", "destroy"}, {VM_NAME}, PB_OPT_MISSING_OK, 0, "Destroy a VM and all mappings in it"},
 	[PB_VERB_VM_LIST] = {{"vm", "list"}, {{0}}, 0, 0, "List the VMs"},
 	[PB_VERB_VM_SHOW] = {{"vm", "show"}, {VM_NAME}, PB_OPT_MAP, 0, "Show a VM's mappings, or draw its VA space"},
+	[PB_VERB_VM_VERIFY] =
+		{{"vm", "verify"}, {VM_NAME}, 0, 0, "Fail unless a VM's mapping is what the driver itself has"},
 	[PB_VERB_BO_CREATE] = {{"bo", "create"}, {BO, SIZE}, PB_OPT_VM | PB_OPT_NO_MMAP | PB_OPT_WB, 0, "Create a BO"},
 	[PB_VERB_BO_ENSURE] = {{"bo", "ensure"},
 			       {BO, SIZE},

@@ -8,6 +8,7 @@
  * session_async.c  async and fenced blocks    session_gpu.c    GPU loads, stores and readers
  * session_assert.c assert
  * session_check.c  the check before anything  session_plan.c   planning on a scratch device
+ * session_verify.c vm verify
  * session_record.c changes told to the host   session_objects.c  objects that the host names
  */
 #ifndef PB_SESSION_H
@@ -193,7 +194,8 @@ typedef int pb_verb_fn(struct pb_run *run, const struct pb_command *command, str
 
 pb_verb_fn pb_do_map, pb_do_unmap, pb_do_sparse_reserve, pb_do_sparse_bind, pb_do_sparse_unbind, pb_do_sparse_release;
 pb_verb_fn pb_do_sparse_map, pb_do_ensure, pb_do_vm_ensure, pb_do_bo_ensure, pb_do_if_generation;
-pb_verb_fn pb_do_vm_create, pb_do_destroy, pb_do_vm_list, pb_do_vm_show, pb_do_bo_create, pb_do_bo_list, pb_do_bo_label;
+pb_verb_fn pb_do_vm_create, pb_do_destroy, pb_do_vm_list, pb_do_vm_show, pb_do_vm_verify, pb_do_bo_create,
+	pb_do_bo_list, pb_do_bo_label;
 pb_verb_fn pb_do_bo_fill, pb_do_bo_stamp, pb_do_syncobj_create, pb_do_syncobj_reset, pb_do_syncobj_signal;
 pb_verb_fn pb_do_syncobj_wait, pb_do_dump, pb_do_echo;
 pb_verb_fn pb_do_assert_mapped, pb_do_assert_sparse, pb_do_assert_unmapped, pb_do_assert_state, pb_do_assert_point;

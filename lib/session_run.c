@@ -30,6 +30,7 @@ static const struct verb verbs[PB_VERB_COUNT] = {
 	[PB_VERB_VM_DESTROY] = {pb_do_destroy, true},
 	[PB_VERB_VM_LIST] = {pb_do_vm_list, true},
 	[PB_VERB_VM_SHOW] = {pb_do_vm_show, true},
+	[PB_VERB_VM_VERIFY] = {pb_do_vm_verify, true},
 	[PB_VERB_BO_CREATE] = {pb_do_bo_create, false},
 	[PB_VERB_BO_ENSURE] = {pb_do_bo_ensure, false},
 	[PB_VERB_BO_DESTROY] = {pb_do_destroy, true},

@@ -16,7 +16,7 @@
 #include "sight.h"
 #include "uapi.h"
 
-static uint32_t library_flags(uint32_t flags)
+uint32_t pb_library_flags(uint32_t flags)
 {
 	return (flags & PB_OP_READONLY ? PANBIND_MAP_READONLY : 0) | (flags & PB_OP_NOEXEC ? PANBIND_MAP_NOEXEC : 0) |
 	       (flags & PB_OP_UNCACHED ? PANBIND_MAP_UNCACHED : 0);
@@ -125,7 +125,7 @@ static int end_run(struct pb_look *look, struct held *held, struct run *run)
 	if (!range.bo || run->first.bo_offset + range.size > panbind_bo_size(range.bo))
 		return pb_look_unknown(look, range.va, range.size);
 	range.bo_offset = run->first.bo_offset;
-	range.flags = library_flags(run->first.flags);
+	range.flags = pb_library_flags(run->first.flags);
 	return pb_look_known(look, &range);
 }
 

@@ -5,6 +5,9 @@
 
 #include "internal.h"
 
+/** PANBIND_MAP_* of the driver's op flags. */
+uint32_t pb_library_flags(uint32_t flags);
+
 /** A look at a part of a VM, under way. */
 struct pb_look {
 	struct panbind_vm *vm;

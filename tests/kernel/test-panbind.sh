@@ -59,6 +59,18 @@ cp "$TMP/out" before.pb
 ok "there is something in it" test "$(wc -l <shown)" -ge 6
 driver_ranges >driver
 is "the driver has each mapping that panbind shows" "$(comm -23 shown driver)" ""
+status "which panbind can say itself" 0 "$PANBIND" -j vm verify tex
+json "by the driver's books" '.result | .verdict, .source' $'same\nbooks'
+
+# ---- Fenced ----
+script fence.pb 'syncobj create go --signaled' 'syncobj create gone'
+status "syncobjs" 0 "$PANBIND" run fence.pb
+script fenced.pb 'map tex 0x600000 64K pool' 'unmap tex 0x700000 64K' 'map tex 0x800000 64K pool+64K'
+status "a fenced bind" 0 "$PANBIND" run --fenced --wait=go fenced.pb
+status "and one with a signal" 0 "$PANBIND" run --fenced --wait=go --signal=gone fenced.pb
+status "which comes" 0 "$PANBIND" run - <<<'syncobj wait gone'
+status "the driver has it" 0 "$PANBIND" vm verify tex
+status "and takes it back" 0 "$PANBIND" run --fenced - <<<'unmap tex 0x600000 3M'
 
 # ---- The log ----
 status "log show" 0 "$PANBIND" log show

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # --fenced: all ops of a script, a call or a state in one asynchronous VM_BIND, what is promised of it, and what is said
-# and recorded when it is refused or fails in the middle.
+# and recorded when it is refused or fails in the middle; and what `vm verify` then finds.
 set -u
 # shellcheck source=tests/shell/daemon.sh
 . "$(dirname "$0")/daemon.sh"
@@ -61,10 +61,19 @@ status "a plan there" 0 "$PANBIND" -j plan --fenced --signal=done remap.pb
 json "promises as much" '.transactions[0].guarantee' fenced
 
 # A failure in the middle: the answer, the log and the VM say the same.
-status "a bind that fails while it runs" 4 "$PANBIND" -j run --fenced --id=second remap.pb
+script other.pb 'map v 0x3000 4K b+8K' 'map v 1M 4K b+8K' 'unmap v 2M 4K'
+status "a bind that fails while it runs" 4 "$PANBIND" -j run --fenced --id=second other.pb
 json "is unknown" '.errors[0] | .name, .stage, .outcome' $'EIO\ncomplete\nunknown'
-status "the same id again" 4 "$PANBIND" -j run --fenced --id=second remap.pb
+status "the same id again" 4 "$PANBIND" -j run --fenced --id=second other.pb
 json "gives the same answer" '.errors[0] | .name, .stage, .outcome' $'EIO\ncomplete\nunknown'
+# ---- And the driver's own truth ----
+status "a VM that is as the driver has it" 0 "$PANBIND" -v vm verify w
+like "is said to be so" "$(err)" "w is as the driver has it .pages"
+status "the lost one" 1 "$PANBIND" vm verify v
+like "lacks what was not bound" "$(out)" "0x100000 0x1000  shadow: b.0x2000  driver: b.0x1000"
+status "in JSON" 1 "$PANBIND" -j vm verify v
+json "with a verdict" '.result | .verdict, .source' $'different\npages'
+status "a VM that is not there" 1 "$PANBIND" vm verify nope
 status "the VM" 0 "$PANBIND" -j vm show v
 json "is lost" '.vm.state' unusable
 status "the log" 0 "$PANBIND" -j log show
@@ -72,7 +81,8 @@ json "has the failure, and the loss behind it" '[.entries[] | select(.outcome ==
 	"bind vm.lost"
 status "it is rebuilt as the log has it" 0 "$PANBIND" vm rebuild v --from=log
 status "and maps what it did before" 0 "$PANBIND" diff v w
-status "and takes the remap" 0 "$PANBIND" run --fenced remap.pb
+status "and takes the remap" 0 "$PANBIND" run --fenced other.pb
+status "as the driver does" 0 "$PANBIND" vm verify v
 status "the log is right" 0 "$PANBIND" log verify
 kill_daemon TERM
 done_testing
