@@ -69,6 +69,34 @@ for option in $(sed -n '/^OPTIONS/,/^ROLES/p' "$TMP/page.txt" | grep -oE -- '--[
 	ok "--help has the page's $option" grep -qF -- "$option" "$TMP/help"
 done
 
+# Where the socket is when nobody says: what the environment says, in a folder of its own; and clients look there.
+panbind=$BUILD/cmd/panbind
+finds_it() { # SOCKET VARIABLE=VALUE AS...
+	local socket=$1 variable=$2 pid
+	shift 2
+	env -u PANBIND_SOCKET -u XDG_RUNTIME_DIR "$variable" "$@" panbindd --foreground --log=none --device=sim: 2>said &
+	pid=$!
+	ok "$variable: the socket is $socket" started "$socket" $pid
+	status "and a client finds it" 0 env -u PANBIND_SOCKET -u XDG_RUNTIME_DIR "$variable" "$@" "$panbind" rpc rpc.ping
+	kill -TERM $pid
+	wait $pid
+}
+finds_it "$TMP/work/given/s" "PANBIND_SOCKET=$TMP/work/given/s"
+is "its folder is the daemon's" "$(stat -c %a given)" "$([ "$(id -u)" = 0 ] && echo 755 || echo 700)"
+as_user=()
+mkdir -m 777 runtime
+if [ "$(id -u)" = 0 ]; then
+	as_user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+	chmod 755 "$TMP" "$TMP/bin" .
+fi
+if "${as_user[@]}" "$panbindd" --version >/dev/null 2>&1; then
+	finds_it "$TMP/work/runtime/panbind/panbindd.sock" "XDG_RUNTIME_DIR=$TMP/work/runtime" "${as_user[@]}"
+	is "its folder is for nobody else" "$(stat -c %a runtime/panbind)" 700
+	status "without either there is no place" 1 env -u PANBIND_SOCKET -u XDG_RUNTIME_DIR "${as_user[@]}" \
+		"$panbindd" --foreground --log=none --device=sim:
+	ok "which is said" grep -q "no place for a socket: give --socket, or set XDG_RUNTIME_DIR" "$TMP/err"
+fi
+
 # Completion: of options, and of what an option takes.
 # shellcheck source=packaging/completions/panbindd
 . "$SOURCE/packaging/completions/panbindd"

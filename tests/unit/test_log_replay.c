@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -549,6 +550,32 @@ static void recorded_time_is_scaled(void **state)
 	assert_int_equal(replay_on(f, "sim:", (struct panbind_log_replay_options){.speed = 100000}, &told).entries, 4);
 }
 
+static int64_t replay_time(struct log_fixture *f, double speed)
+{
+	struct timespec begun, ended;
+	struct told told;
+
+	clock_gettime(CLOCK_MONOTONIC, &begun);
+	replay_on(f, "sim:", (struct panbind_log_replay_options){.speed = speed}, &told);
+	clock_gettime(CLOCK_MONOTONIC, &ended);
+	return (ended.tv_sec - begun.tv_sec) * 1000000000ll + ended.tv_nsec - begun.tv_nsec;
+}
+
+/* Never faster than asked: a machine under load can only make it slower. */
+static void recorded_time_is_kept(void **state)
+{
+	struct log_fixture *f = *state;
+	struct panbind_log_entry entry = {.kind = PANBIND_LOG_START};
+
+	for (int i = 0; i < 4; i++) {
+		entry.time_ns = 1 + i * 40ll * 1000000;
+		log_entry(f->log, &entry);
+	}
+	assert_true(replay_time(f, 1) >= 120 * 1000000);
+	assert_true(replay_time(f, 2) >= 60 * 1000000);
+	assert_true(replay_time(f, 0.5) >= 240 * 1000000);
+}
+
 static void ranges_that_are_not_there_are_refused(void **state)
 {
 	struct log_fixture *f = *state;
@@ -624,6 +651,7 @@ int main(void)
 		LOG_TEST(notes_and_calls_on_syncobjs_change_nothing),
 		LOG_TEST(progress_can_stop_it),
 		LOG_TEST(recorded_time_is_scaled),
+		LOG_TEST(recorded_time_is_kept),
 		LOG_TEST(ranges_that_are_not_there_are_refused),
 		LOG_TEST(an_entry_over_two_vms_is_repeated_in_order),
 		LOG_TEST(the_device_agrees),
