@@ -108,7 +108,7 @@ int panbind_script_fence(struct panbind_script *script, const char *wait, const 
 			 struct panbind_error *reterr)
 {
 	struct pb_command begin = {0}, commit = {.verb = PB_VERB_COMMIT};
-	size_t first, last;
+	size_t first = 0, last = 0;
 	int r = find_ops(script, &first, &last, reterr);
 
 	if (r < 0 || first == last)
