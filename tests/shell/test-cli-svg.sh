@@ -35,14 +35,19 @@ kill_daemon TERM
 browser=$(command -v chromium || command -v chromium-browser)
 [ -n "$browser" ] || { skip "pixels in a browser" "chromium is not installed"; done_testing; exit; }
 
-# page SVG: a page that draws the picture and says of each mapping whether its middle has the colour of its class.
+# page SVG...: a page that draws the pictures and says of each mapping whether its middle has the colour of its class. A
+# line for each picture.
 page() {
+	local svg
+	echo '<!DOCTYPE html><pre id="said">nothing</pre><script>const pictures = ['
+	for svg; do
+		echo "\"$(base64 -w0 "$svg")\","
+	done
 	cat <<-TEXT
-	<!DOCTYPE html><pre id="said">nothing</pre><script>
-	const data = "$(base64 -w0 "$1")", said = [];
+	], all = [];
 	const colours = ["0,114,178", "230,159,0", "0,158,115", "204,121,167", "86,180,233", "213,94,0", "240,228,66"];
-	const doc = new DOMParser().parseFromString(atob(data), "image/svg+xml"), image = new Image();
-	image.onload = () => {
+	const look = (data, image) => {
+		const said = [], doc = new DOMParser().parseFromString(atob(data), "image/svg+xml");
 		const canvas = document.createElement("canvas");
 		canvas.width = image.width; canvas.height = image.height;
 		const pen = canvas.getContext("2d");
@@ -64,33 +69,56 @@ page() {
 			}
 		}
 		said.push("right=" + right, "wrong=" + wrong, "hatched=" + sparse, "paper=" + at(5, 5));
-		document.getElementById("said").textContent = said.join(" ");
+		all.push(said.join(" "));
+		if (all.length < pictures.length) draw(all.length);
+		else document.getElementById("said").textContent = all.join(";");
 	};
-	image.src = "data:image/svg+xml;base64," + data;
+	const draw = i => {
+		const image = new Image();
+		image.onload = () => look(pictures[i], image);
+		image.src = "data:image/svg+xml;base64," + pictures[i];
+	};
+	draw(0);
 	</script>
 	TEXT
 }
 
-# drawn SVG [OPTION...]: what the page said.
-drawn() {
-	local svg=$1
-	shift
-	page "$svg" >page.html
+# browse OPTION...: the browser without a window, one start of it.
+browse() {
 	timeout 120 "$browser" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
-		--disable-component-update --disable-sync --user-data-dir="$TMP/browser" --virtual-time-budget=20000 "$@" \
-		--dump-dom "file://$PWD/page.html" 2>browser.err </dev/null | sed -n 's/.*<pre id="said">\(.*\)<\/pre>.*/\1/p'
+		--disable-component-update --disable-sync --user-data-dir="$TMP/browser" "$@" 2>browser.err </dev/null
 }
 
-light=$(drawn run.svg)
-is "every mapping has its colour, sparse ranges are hatched, the paper is white" "$light" \
-	"errors=0 right=10 wrong=0 hatched=4 paper=255,255,255"
-is "in the dark, too, on dark paper" "$(drawn run.svg --blink-settings=preferredColorScheme=0)" \
-	"errors=0 right=10 wrong=0 hatched=4 paper=20,23,26"
+# drawn [OPTION...]: what page.html said, a line for each picture.
+drawn() {
+	browse --virtual-time-budget=20000 "$@" --dump-dom "file://$PWD/page.html" |
+		sed -n 's/.*<pre id="said">\(.*\)<\/pre>.*/\1/p' | tr ';' '\n'
+}
+
 script many.pb 'vm create gpu' 'bo create a 512M' 'bo create b 512M' \
 	'repeat 50000 i' 'map gpu $(i * 8K) 4K a+$((49999 - i) * 4K)' 'map gpu $(i * 8K + 4K) 4K b+$((49999 - i) * 4K)' 'end'
 status "100,000 mappings" 0 "$PANBIND" -d sim: run --svg=many.svg many.pb
 ok "make a small file" test "$(stat -c %s many.svg)" -lt 4000000
 like "that says how many there are" "$(cat many.svg)" '100000 mappings of 2 BOs'
-like "and is drawn" "$(drawn many.svg)" 'errors=0 right=[0-9]+ wrong=0 '
+page run.svg many.svg >page.html
+drawn >said
+is "every mapping has its colour, sparse ranges are hatched, the paper is white" "$(sed -n 1p said)" \
+	"errors=0 right=10 wrong=0 hatched=4 paper=255,255,255"
+like "and they are drawn" "$(sed -n 2p said)" 'errors=0 right=[0-9]+ wrong=0 '
+page run.svg >page.html
+is "in the dark, too, on dark paper" "$(drawn --blink-settings=preferredColorScheme=0)" \
+	"errors=0 right=10 wrong=0 hatched=4 paper=20,23,26"
+
+# ---- And prints it ----
+command -v pdftoppm >/dev/null || { skip "in print" "poppler-utils is not installed"; done_testing; exit; }
+browse --blink-settings=preferredColorScheme=0 --no-pdf-header-footer --print-to-pdf="$PWD/run.pdf" "file://$PWD/run.svg" >/dev/null
+pdftotext run.pdf text
+ok "the left edge is on the paper" grep -q 0x7f0000000000 text
+ok "and the right one" grep -q 0x7f0000400000 text
+is "one page is enough" "$(pdfinfo run.pdf | sed -n 's/^Pages: *//p')" 1
+pdftoppm -r 30 run.pdf sheet
+is "the paper is white, whatever the screen" \
+	"$(tail -c 90000 sheet-1.ppm | od -An -v -tx1 -w3 | sort | uniq -c | sort -rn | sed -n '1s/^ *[0-9]* *//p')" "ff ff ff"
+is "what is written is dark on it, not light" "$(pdftoppm -r 60 -gray run.pdf grey; od -An -v -tu1 -w1 grey-1.pgm | sort -n | sed -n 1p | xargs)" 0
 
 done_testing
