@@ -17,6 +17,8 @@ struct record_call {
 	int fd;
 	unsigned long request;
 	void *arg;
+	struct record_event *event; /* in the making, or NULL */
+	uint64_t image;		    /* of the process that began it */
 };
 
 /** The program starts: called once, before main(). @where: the value of PANBIND_RECORD. */

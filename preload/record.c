@@ -1,33 +1,128 @@
 /* SPDX-License-Identifier: MIT */
 /* The recorder's side of hooks.h. */
-#include "hooks.h"
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "record.h"
+
+/* In a page that is empty in every child, however it was forked: then it is not this process that is meant. */
+struct process {
+	_Atomic uint64_t image;
+};
+
+static struct {
+	struct process *process;
+	struct record_shared *shared; /* NULL: nothing is recorded */
+	atomic_bool dead;	      /* nor here any more */
+} record;
+
+struct record_shared *record_shared(void)
+{
+	struct record_shared *shared = record.shared;
+
+	if (!shared || atomic_load_explicit(&record.dead, memory_order_relaxed) ||
+	    atomic_load_explicit(&shared->gone, memory_order_relaxed))
+		return NULL;
+	return shared;
+}
+
+uint64_t record_image(void)
+{
+	return atomic_load_explicit(&record.process->image, memory_order_relaxed);
+}
+
+void record_give_up(void)
+{
+	atomic_store(&record.dead, true);
+}
+
+static uint64_t new_image(void)
+{
+	struct timespec now;
+	uint64_t image = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (syscall(SYS_getrandom, &image, sizeof(image), 0) != (long)sizeof(image))
+		image = (uint64_t)now.tv_nsec << 32 ^ (uint64_t)now.tv_sec << 20 ^ (uint64_t)getpid();
+	return image | 1;
+}
+
+/* Is there somebody to tell? A child that nobody has told of says so with its first call. */
+static bool recording(void)
+{
+	if (!record_shared())
+		return false;
+	if (!record_image())
+		record_forked();
+	return record_image() != 0;
+}
 
 void record_start(const char *where)
 {
+	record.process = (struct process *)syscall(SYS_mmap, NULL, (size_t)sysconf(_SC_PAGESIZE),
+						   PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L);
+	if (record.process == MAP_FAILED)
+		return;
+	madvise(record.process, (size_t)sysconf(_SC_PAGESIZE), MADV_WIPEONFORK);
+	atomic_store(&record.process->image, new_image());
+	ring_start();
+	record.shared = link_start(where);
+	if (!record_shared())
+		return;
+	file_scan();
+	link_ready(record_image());
 }
 
+/* Also of a vfork() or clone() that shares the page: nothing is different there, and nothing is to be done. */
 void record_forked(void)
 {
+	uint64_t none = 0;
+
+	if (!record_shared())
+		return;
+	if (atomic_compare_exchange_strong(&record.process->image, &none, new_image()))
+		file_inherited();
 }
 
 void record_opened(int fd, const char *path)
 {
+	(void)path;
+	if (recording())
+		file_opened(fd);
 }
 
 void record_closing(int fd)
 {
+	if (fd >= 0)
+		record_closing_range((unsigned)fd, (unsigned)fd);
 }
 
 void record_closing_range(unsigned int first, unsigned int last)
 {
+	if (recording())
+		file_closing_range(first, last);
 }
 
 void record_duplicated(int from, int to)
 {
+	if (recording())
+		file_duplicated(from, to);
 }
 
 void record_received(int fd)
 {
+	if (recording())
+		file_received(fd);
+}
+
+void record_sending(int fd)
+{
+	if (recording())
+		file_sending(fd);
 }
 
 void record_sending(int fd)
@@ -37,12 +132,19 @@ void record_sending(int fd)
 void record_before(struct record_call *call, int fd, unsigned long request, void *arg)
 {
 	*call = (struct record_call){.fd = fd, .request = request, .arg = arg};
+	if (!recording())
+		return;
+	call->image = record_image();
+	call->event = ioctl_before(call);
 }
 
 void record_after(struct record_call *call, int ret, int err)
 {
+	if (call->event && call->image == record_image()) /* else the call was begun by who forked this process */
+		ioctl_after(call, ret, err);
 }
 
 void record_mmapped(int fd, uint64_t offset, size_t size, void *ptr)
 {
+	(void)fd, (void)offset, (void)size, (void)ptr; /* what BOs contain is not recorded */
 }
