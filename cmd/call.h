@@ -11,15 +11,19 @@
 #include <stdint.h>
 
 enum call_type {
-	CALL_VM_CREATE = 1,  /* id, size: the VA range; 0: the driver's choice, not known */
-	CALL_VM_DESTROY,     /* id */
-	CALL_BO_CREATE,	     /* id, size, flags, exclusive_vm */
-	CALL_BO_EXPORT,	     /* id, key: the BO is known by the key from here on, in every file */
-	CALL_BO_IMPORT,	     /* id, key, and size in case nobody has seen the BO before */
-	CALL_BO_CLOSE,	     /* id; handles that are not known are none of a VM's business and let be */
-	CALL_SYNCOBJ_CREATE, /* id */
-	CALL_VM_BIND,	     /* id, async, ops, done */
-	CALL_FILE_CLOSE,     /* the last descriptor of the file went: its VMs and handles, too */
+	CALL_VM_CREATE = 1,   /* id, size: the VA range; 0: the driver's choice, not known */
+	CALL_VM_DESTROY,      /* id */
+	CALL_BO_CREATE,	      /* id, size, flags, exclusive_vm */
+	CALL_BO_EXPORT,	      /* id, key: the BO is known by the key from here on, in every file */
+	CALL_BO_IMPORT,	      /* id, key, and size in case nobody has seen the BO before */
+	CALL_BO_CLOSE,	      /* id; handles that are not known are none of a VM's business and let be */
+	CALL_SYNCOBJ_CREATE,  /* id */
+	CALL_VM_BIND,	      /* id, async, ops, done */
+	CALL_FILE_CLOSE,      /* the last descriptor of the file went: its VMs and handles, too */
+	CALL_SYNCOBJ_DESTROY, /* id */
+	CALL_SYNCOBJ,	      /* verb, points, words: any other call on syncobjs */
+	CALL_VM_STATE,	      /* id, done: 0 while it is usable */
+	CALL_NOTE,	      /* note; id and words of a BO: it is labelled so */
 };
 
 struct call_sync {
@@ -48,6 +52,7 @@ struct call {
 	const char *prefix; /* of the names of the file's objects, "" or "fd5."; NULL is "" */
 	int err;	    /* 0, or the errno with which it failed: ids given out are not set then */
 	const char *note;   /* becomes the entry's comment; NULL: none */
+	bool unfinished;    /* the program died in the middle of it: what came of it is not known */
 
 	uint32_t id; /* the VM, the BO's handle, or the syncobj's */
 	uint64_t size;
@@ -56,7 +61,10 @@ struct call {
 	bool async;
 	const struct call_op *ops;
 	size_t op_count;
-	size_t done; /* of a synchronous bind that failed: the ops before this one are in place */
+	size_t done;		  /* of a synchronous bind that failed: the ops before this one are in place */
+	const char *verb, *words; /* "wait", and what is said behind the points: " --all" */
+	const struct call_sync *points;
+	size_t point_count;
 };
 
 #endif /* CMD_CALL_H */

@@ -51,6 +51,12 @@ void call_log_set_argv(struct call_log *log, const char *argv)
 	log->options.argv = argv;
 }
 
+void call_log_set_user(struct call_log *log, uint32_t uid, uint32_t gid)
+{
+	log->options.uid = uid;
+	log->options.gid = gid;
+}
+
 static int __attribute__((format(printf, 4, 5)))
 fail(struct panbind_error *reterr, int code, uint32_t op, const char *format, ...)
 {
@@ -82,6 +88,7 @@ static struct panbind_log_entry entry_of(const struct call_log *log, const struc
 		.uid = log->options.uid,
 		.gid = log->options.gid,
 		.pid = call->pid,
+		.tid = call->tid,
 		.argv = log->options.argv,
 		.comment = call->note,
 		.result = -call->err,
@@ -94,6 +101,12 @@ static struct panbind_log_entry entry_of(const struct call_log *log, const struc
 
 	if (entry.time_ns == 0)
 		entry.time_ns = 1; /* 0 is "now" */
+	if (call->unfinished) {
+		entry.result = -EINTR;
+		entry.outcome = PANBIND_OUTCOME_UNKNOWN;
+		entry.stage = PANBIND_STAGE_SUBMIT;
+		entry.message = "the program ended in the middle of it";
+	}
 	return entry;
 }
 
@@ -348,12 +361,20 @@ static enum panbind_log_op_type op_type(const struct call_op *op)
 	return op->flags & CALL_MAP_SPARSE ? PANBIND_LOG_MAP_SPARSE : PANBIND_LOG_MAP;
 }
 
+/* How many ops, from the first, took effect. One that failed before its first op does not say where it stopped. */
+static size_t ops_in_place(const struct call *call)
+{
+	if (!call->err)
+		return call->op_count;
+	return call->async || call->done >= call->op_count ? 0 : call->done;
+}
+
 /* What an op that did nothing names need not be there. */
 static int convert_op(struct call_log *log, const struct call *call, size_t index, struct panbind_error *reterr)
 {
 	const struct call_op *op = &call->ops[index];
 	struct panbind_log_op *row = &log->ops[index];
-	bool applied = !call->err || (!call->async && index < call->done);
+	bool applied = index < ops_in_place(call);
 	struct call_object *bo = NULL;
 	int err = 0;
 
@@ -423,8 +444,9 @@ static int bind(struct call_log *log, const struct call *call, struct panbind_er
 	struct panbind_log_entry entry = entry_of(log, call, PANBIND_LOG_BIND);
 	struct call_object *vm;
 	char *texts = NULL, *text;
-	bool applied = !call->err || (!call->async && call->done);
-	int err = applied ? find_object(log, call, CALL_KIND_VM, call->id, log->options.va_range, &vm, reterr) : 0;
+	int err = ops_in_place(call) || !call->err
+			  ? find_object(log, call, CALL_KIND_VM, call->id, log->options.va_range, &vm, reterr)
+			  : 0;
 
 	if (err == 0 && reserve_ops(log, call->op_count) < 0)
 		err = no_memory(reterr);
@@ -448,6 +470,84 @@ static int bind(struct call_log *log, const struct call *call, struct panbind_er
 	return err;
 }
 
+/* ---- Calls that bind nothing ---- */
+
+/* "syncobj wait so9:5 so10 --all": what a script would say. A syncobj that cannot be is named by its number. */
+static int sync_call(struct call_log *log, const struct call *call, struct panbind_error *reterr)
+{
+	struct panbind_log_entry entry = entry_of(log, call, PANBIND_LOG_SYNC);
+	char *text = NULL;
+	size_t size;
+	FILE *stream = log->options.calls ? open_memstream(&text, &size) : NULL;
+	int err;
+
+	if (!stream)
+		return log->options.calls ? no_memory(reterr) : 0;
+	fprintf(stream, "syncobj %s", call->verb);
+	for (size_t i = 0; i < call->point_count; i++) {
+		char name[CALL_NAME + 48];
+
+		if (call_log_sync_name(log, call->file, &call->points[i], name, sizeof(name)) < 0)
+			snprintf(name, sizeof(name), "so%" PRIu32 "?", call->points[i].syncobj);
+		fprintf(stream, " %s", name);
+	}
+	fputs(call->words ? call->words : "", stream);
+	if (fclose(stream))
+		return no_memory(reterr);
+	if (size <= PANBIND_LOG_MAX_TEXT)
+		entry.comment = text;
+	err = emit(log, &entry, reterr);
+	free(text);
+	return err;
+}
+
+/* A handle comes or goes: the entry is written while the name is there. */
+static int syncobj_life(struct call_log *log, const struct call *call, struct panbind_error *reterr)
+{
+	const struct call_sync point = {.syncobj = call->id};
+	struct call named = *call;
+	int err = call->type == CALL_SYNCOBJ_CREATE ? create(log, call, CALL_KIND_SYNCOBJ, reterr) : 0;
+
+	named.points = &point;
+	named.point_count = call->type == CALL_SYNCOBJ_CREATE && call->err ? 0 : 1;
+	if (!named.verb)
+		named.verb = call->type == CALL_SYNCOBJ_CREATE ? "create" : "destroy";
+	if (err == 0)
+		err = sync_call(log, &named, reterr);
+	if (err == 0 && call->type == CALL_SYNCOBJ_DESTROY && !call->err)
+		err = end_object(log, call, CALL_KIND_SYNCOBJ, call->id, NULL, reterr);
+	return err;
+}
+
+/* The program was told that the driver has given the VM up: from here on nobody knows what it maps. */
+static int vm_state(struct call_log *log, const struct call *call, struct panbind_error *reterr)
+{
+	struct call_object *vm = call_objects_find(&log->objects, call->file, CALL_KIND_VM, call->id);
+	struct panbind_log_entry entry = entry_of(log, call, PANBIND_LOG_VM_LOST);
+
+	if (!vm || vm->lost || call->err || !call->done)
+		return 0;
+	vm->lost = 1;
+	entry.object.ref = ref_of(vm);
+	entry.comment = "the driver says that it is unusable";
+	return emit(log, &entry, reterr);
+}
+
+static int note(struct call_log *log, const struct call *call, struct panbind_error *reterr)
+{
+	const struct call_object *bo = call_objects_find(&log->objects, call->file, CALL_KIND_BO, call->id);
+	struct panbind_log_entry entry = entry_of(log, call, PANBIND_LOG_NOTE);
+	char text[CALL_NAME + 4200];
+
+	if (!call->note && !bo)
+		return 0;
+	if (!call->note) {
+		snprintf(text, sizeof(text), "%s is labelled '%s'", bo->name, call->words);
+		entry.comment = text;
+	}
+	return emit(log, &entry, reterr);
+}
+
 int call_log_add(struct call_log *log, const struct call *call, struct panbind_error *reterr)
 {
 	struct call_object *found;
@@ -462,7 +562,14 @@ int call_log_add(struct call_log *log, const struct call *call, struct panbind_e
 						       : 0;
 		return err < 0 ? err : create(log, call, CALL_KIND_BO, reterr);
 	case CALL_SYNCOBJ_CREATE:
-		return create(log, call, CALL_KIND_SYNCOBJ, reterr);
+	case CALL_SYNCOBJ_DESTROY:
+		return syncobj_life(log, call, reterr);
+	case CALL_SYNCOBJ:
+		return sync_call(log, call, reterr);
+	case CALL_VM_STATE:
+		return vm_state(log, call, reterr);
+	case CALL_NOTE:
+		return note(log, call, reterr);
 	case CALL_VM_DESTROY:
 		err = call->err ? 0
 				: find_object(log, call, CALL_KIND_VM, call->id, log->options.va_range, &found, reterr);

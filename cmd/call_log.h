@@ -28,12 +28,15 @@ struct call_log_options {
 	 * else such a call is refused with -ENOENT.
 	 */
 	bool invent;
+	bool calls; /* calls on syncobjs are entries, too: of the kind sync */
 };
 
 int call_log_create(const struct call_log_options *options, struct call_log **ret_log);
 void call_log_destroy(struct call_log *log);
 /** Other programs' argv from here on; borrowed. */
 void call_log_set_argv(struct call_log *log, const char *argv);
+/** And whose they are. */
+void call_log_set_user(struct call_log *log, uint32_t uid, uint32_t gid);
 /** The entry that everything begins with: an empty device. @note is its comment. */
 int call_log_start(struct call_log *log, uint64_t time_ns, const char *note, struct panbind_error *reterr);
 /**

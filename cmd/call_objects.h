@@ -15,6 +15,7 @@ enum call_kind { CALL_KIND_VM = 1, CALL_KIND_BO, CALL_KIND_SYNCOBJ };
 struct call_object {
 	uint64_t generation, size, key;
 	uint32_t handles; /* how many slots lead here */
+	uint32_t lost;	  /* a VM that the driver has given up */
 	char name[CALL_NAME];
 };
 

@@ -94,6 +94,7 @@ int cmd_log(struct cmd *cmd, int argc, char **argv);
 int cmd_monitor(struct cmd *cmd, int argc, char **argv);
 int cmd_order(struct cmd *cmd, int argc, char **argv);
 int cmd_plan(struct cmd *cmd, int argc, char **argv);
+int cmd_record(struct cmd *cmd, int argc, char **argv);
 int cmd_replay(struct cmd *cmd, int argc, char **argv);
 int cmd_rpc(struct cmd *cmd, int argc, char **argv);
 int cmd_run(struct cmd *cmd, int argc, char **argv);

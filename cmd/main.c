@@ -27,6 +27,7 @@ const struct cmd_verb cmd_verbs[] = {
 	{"diff", "what differs between two VMs, a dump, the log at a moment", cmd_diff},
 	{"apply", "make a VM what a state says, with as few ops as it takes", cmd_apply},
 	{"import", "turn a recorded trace into a script", cmd_import},
+	{"record", "record what an unmodified program binds, as a log", cmd_record},
 	{"sim", "run a program on a simulated render node", cmd_sim},
 	{"help", "show the help of a command", cmd_help},
 	{"vm", "create, ensure, destroy, list, show, rebuild VMs", cmd_order, CMD_IN_DAEMON},

@@ -56,9 +56,16 @@ struct record_file *record_files_get(struct record_files *files, uint64_t id)
 	}
 	file->id = id;
 	files->list[files->count++] = file;
-	if (files->count > 1)
-		snprintf(file->prefix, sizeof(file->prefix), "f%zu.", files->count);
 	return file;
+}
+
+void record_files_name(struct record_files *files, struct record_file *file)
+{
+	if (file->number)
+		return;
+	file->number = ++files->named;
+	if (file->number > 1)
+		snprintf(file->prefix, sizeof(file->prefix), "f%zu.", file->number);
 }
 
 /* ---- What the system knows of a descriptor ---- */

@@ -35,6 +35,7 @@ struct record_process {
 struct record_file {
 	uint64_t id;
 	char prefix[24];      /* of names of its objects: "" for the first file, "f2." for the second */
+	size_t number;	      /* among those that are used */
 	size_t holders;	      /* descriptors */
 	uint64_t in_flight;   /* in messages */
 	uint64_t client;      /* what the driver calls it, or 0 */
@@ -45,7 +46,7 @@ struct record_file {
 
 struct record_files {
 	struct record_file **list;
-	size_t count, room;
+	size_t count, room, named;
 	struct record_process **processes; /* borrowed */
 	size_t process_count, process_room;
 };
@@ -54,6 +55,8 @@ struct record_files {
 int record_files_add_process(struct record_files *files, struct record_process *process);
 /** The file of an id, made if need be; NULL: no memory. */
 struct record_file *record_files_get(struct record_files *files, uint64_t id);
+/** A call uses the file: its objects get names. Files that are only looked at count for nothing. */
+void record_files_name(struct record_files *files, struct record_file *file);
 /** A descriptor came or went: RECORD_HELD to RECORD_GOT. 0 or -ENOMEM. */
 int record_files_event(struct record_files *files, struct record_process *process, const struct record_event *event);
 /** All descriptors of the process are gone. */

@@ -49,6 +49,7 @@ static int hand_on(struct recorder *r, const struct record_item *item)
 	file = record_files_get(&r->files, event->file);
 	if (!file)
 		return -ENOMEM;
+	record_files_name(&r->files, file);
 	r->last_call = event->number;
 	r->summary.calls++;
 	return r->sink.take(r->sink.data, item->process, file, event);

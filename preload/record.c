@@ -125,10 +125,6 @@ void record_sending(int fd)
 		file_sending(fd);
 }
 
-void record_sending(int fd)
-{
-}
-
 void record_before(struct record_call *call, int fd, unsigned long request, void *arg)
 {
 	*call = (struct record_call){.fd = fd, .request = request, .arg = arg};

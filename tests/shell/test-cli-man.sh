@@ -27,7 +27,7 @@ ok "there are examples" [ "$examples" -ge 12 ]
 for verb in $("$PANBIND" --help | sed -nE 's/^  ([a-z]+) +[a-z].*/\1/p'); do
 	ok "the page has the command $verb" grep -qE "^\.(SS|BR?|SY|B) .*\b$verb\b" "$MAN"
 done
-for verb in '' devices info run plan dump import sim vm bo map unmap sparse monitor rpc log 'log show' 'log follow' 'log blame' \
+for verb in '' devices info run plan dump import record sim vm bo map unmap sparse monitor rpc log 'log show' 'log follow' 'log blame' \
 	'log status' 'log verify' 'log compact' 'log query' 'log export' 'log import' replay; do
 	# shellcheck disable=SC2086
 	for option in $("$PANBIND" $verb --help | grep -oE -- '--[a-z-]+' | sort -u); do
