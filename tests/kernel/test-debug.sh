@@ -11,6 +11,8 @@
 # shellcheck disable=SC2034 # for box.sh; KASAN has wiping of its own, and reports the kernel's while it boots
 BOX_DEBUG=(--debug) BOX_WORDS='' BOX_LIMIT=1800
 
+export PANBIND_DEVICE=drm:auto
+
 # provoked WHAT TEXT: malisim does WHAT, and the kernel notices.
 provoked() {
 	local got=0
@@ -41,12 +43,12 @@ box_tap atomic "$BUILD/tests/kernel/lock_flaws"
 box_tap hooks "$BUILD/tests/kernel/lock_mid_op"
 for program in "$BUILD"/tests/conform/conform_*; do
 	[ "${program##*/}" != conform_sync ] || continue
-	box_tap atomic env PANBIND_DEVICE=drm:auto "$program"
+	box_tap atomic "$program"
 done
 
 # DRM's core asks for as much memory as a wait has handles, and no driver sees that ioctl. All else is ours.
 BOX_DEBUG=(--debug --allow-reports)
-box_tap atomic env PANBIND_DEVICE=drm:auto "$BUILD/tests/conform/conform_sync"
+box_tap atomic "$BUILD/tests/conform/conform_sync"
 ok "DRM's core warns of an array of 4G handles, and of nothing else" only_report \
 	'WARNING: .* at mm/page_alloc.c:[0-9]+ __alloc_pages_noprof' 'drm_syncobj_array_find'
 BOX_DEBUG=(--debug)

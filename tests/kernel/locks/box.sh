@@ -31,11 +31,13 @@ run_box() {
 
 # box_tap DRIVER PROGRAM...: its tests as ours, and that it ended well and the kernel had nothing to report.
 box_tap() {
-	local driver=$1 status=0 line
+	local driver=$1 status=0 line reason=
 	shift
 	run_box "$driver" "$@" || status=$?
 	while IFS= read -r line; do
 		case $line in
+		"# skipped: "*) reason=${line#* skipped: } ;;
+		*"ok "*" # SKIP "*) skip "$driver: ${line##* }" "$reason" ;;
 		"ok "*) ok "$driver: ${line#* - }" true ;;
 		"not ok "*) ok "$driver: ${line#* - }" false ;;
 		"# "*) printf '%s\n' "$line" ;;
