@@ -9,8 +9,6 @@
 #include <linux/kthread.h>
 #include <linux/sched.h>
 
-#define POLL_NS (200 * NSEC_PER_USEC) /* between two looks of a job that polls, runs, or waits for a lock */
-
 void sim_fw_kick(struct malisim *sim)
 {
 	lockdep_assert_held(&sim->lock);
@@ -74,34 +72,34 @@ static void requests(struct malisim *sim)
 		sim_group_requests(sim, g);
 }
 
-/* One round; true if jobs want another one soon. */
-static bool work(struct malisim *sim)
+/* One round; when jobs want another one, 0: when something happens. */
+static u64 work(struct malisim *sim)
 {
-	bool busy = false;
+	u64 again_ns = 0;
 
 	if (sim->mcu_boots)
 		boot(sim);
 	if (sim->mcu_status == MCU_STATUS_RUNS)
 		requests(sim);
 	for (u32 g = 0; g < GROUPS && sim->mcu_status == MCU_STATUS_RUNS; g++)
-		busy |= sim_group_run(sim, g);
-	return busy;
+		again_ns = min_not_zero(again_ns, sim_group_run(sim, g));
+	return again_ns;
 }
 
 static int run(void *data)
 {
 	struct malisim *sim = data;
-	bool busy = false;
+	u64 again_ns = 0;
 
 	for (;;) {
-		if (busy)
+		if (again_ns)
 			wait_event_interruptible_hrtimeout(sim->fw_wait, READ_ONCE(sim->fw_kicked),
-							   ns_to_ktime(POLL_NS));
+							   ns_to_ktime(again_ns));
 		else
 			wait_event_interruptible(sim->fw_wait, READ_ONCE(sim->fw_kicked));
 		spin_lock_irq(&sim->lock);
 		sim->fw_kicked = false;
-		busy = work(sim);
+		again_ns = work(sim);
 		spin_unlock_irq(&sim->lock);
 		cond_resched();
 	}

@@ -132,19 +132,21 @@ void sim_group_requests(struct malisim *sim, u32 g)
 	}
 }
 
-/* Let each stream go on a little. True if one of them waits for something that nobody will announce. */
-bool sim_group_run(struct malisim *sim, u32 g)
+/* Let each stream go on a little. When it is time to look at one again, in ns, because nobody will announce it; 0:
+ * never. */
+u64 sim_group_run(struct malisim *sim, u32 g)
 {
 	struct sim_group *group = &sim->groups[g];
-	bool again = false, signalled = false, idle;
+	bool signalled = false, idle;
+	u64 again_ns = 0;
 	u32 *input, *output;
 
 	if (!group->running)
-		return false;
+		return 0;
 	input = sim_mcu_pointer(sim, GROUP_INPUT(g));
 	output = sim_mcu_pointer(sim, GROUP_OUTPUT(g));
 	for (u32 s = 0; s < STREAMS; s++) {
-		again |= sim_stream_run(sim, g, s);
+		again_ns = min_not_zero(again_ns, sim_stream_run(sim, g, s));
 		signalled |= group->streams[s].signalled;
 		group->streams[s].signalled = false;
 	}
@@ -157,5 +159,5 @@ bool sim_group_run(struct malisim *sim, u32 g)
 		sim_irq_raise(sim, SIM_IRQ_JOB, BIT(g));
 	show_idle(output, idle);
 	group->told_idle = idle;
-	return again;
+	return again_ns;
 }

@@ -4,7 +4,8 @@
 #include "malisim.h"
 #include <linux/timekeeping.h>
 
-#define BUDGET 256 /* instructions of a stream before others get the lock */
+#define BUDGET	256		      /* instructions of a stream before others get the lock */
+#define POLL_NS (200 * NSEC_PER_USEC) /* between two looks of a job that polls or waits for a lock */
 
 enum step { STEP_DONE, STEP_AGAIN, STEP_STOP };
 
@@ -106,8 +107,10 @@ static enum step run_for(struct sim_stream *stream, u64 ns)
 		stream->run_left_ns = ns;
 	if (!stream->run_since_ns)
 		stream->run_since_ns = now;
-	if (now - stream->run_since_ns < stream->run_left_ns)
+	if (now - stream->run_since_ns < stream->run_left_ns) {
+		stream->again_ns = stream->run_left_ns - (now - stream->run_since_ns);
 		return STEP_AGAIN;
+	}
 	stream->run_left_ns = stream->run_since_ns = 0;
 	return STEP_DONE;
 }
@@ -204,15 +207,16 @@ static enum step call(struct place *at, u64 va, u32 size, u32 *budget)
 	return STEP_DONE;
 }
 
-/* True if it must be asked again: it polls, runs, waits for a lock, or has more to do. */
-bool sim_stream_run(struct malisim *sim, u32 g, u32 s)
+/* When it must be asked again, in ns: it polls, runs, waits for a lock, or has more to do. 0: never. */
+u64 sim_stream_run(struct malisim *sim, u32 g, u32 s)
 {
 	struct place at = {sim, g, s, sim->groups[g].as, &sim->groups[g].streams[s]};
 	u32 budget = BUDGET;
 	struct ring ring;
 
 	if (at.stream->wedged || !find_ring(sim, g, s, &ring))
-		return false;
+		return 0;
+	at.stream->again_ns = POLL_NS;
 	while (READ_ONCE(*ring.insert) != *ring.extract && budget--) {
 		u64 *memory;
 		enum step step = reach(&at, ring.base + (*ring.extract & (ring.size - 1)), FAULT_ACCESS_READ, &memory);
@@ -223,10 +227,10 @@ bool sim_stream_run(struct malisim *sim, u32 g, u32 s)
 		else if (step == STEP_DONE)
 			step = execute(&at, READ_ONCE(*memory));
 		if (step != STEP_DONE)
-			return step == STEP_AGAIN;
+			return step == STEP_AGAIN ? at.stream->again_ns : 0;
 		WRITE_ONCE(*ring.extract, *ring.extract + sizeof(u64));
 	}
-	return READ_ONCE(*ring.insert) != *ring.extract;
+	return READ_ONCE(*ring.insert) != *ring.extract ? at.stream->again_ns : 0;
 }
 
 /* A register event: what polls looks now, so that no moment in which nothing is mapped goes unseen. */

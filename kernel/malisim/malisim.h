@@ -62,6 +62,7 @@ struct sim_stream {
 	u32 regs[REGISTERS];
 	u64 run_left_ns;  /* of a RUN that was suspended or is running */
 	u64 run_since_ns; /* 0: it does not run */
+	u64 again_ns;	  /* when to look at it again */
 	u32 call_offset;  /* bytes into the stream that the ring buffer's CALL runs */
 	bool polls;	  /* waits in a POLL for what is at @poll_va */
 	u64 poll_va;
@@ -200,8 +201,8 @@ void sim_fw_kick(struct malisim *sim);
 void sim_fw_reset(struct malisim *sim);
 void sim_group_boot(struct malisim *sim, u32 g);
 void sim_group_requests(struct malisim *sim, u32 g);
-bool sim_group_run(struct malisim *sim, u32 g);
-bool sim_stream_run(struct malisim *sim, u32 g, u32 s);
+u64 sim_group_run(struct malisim *sim, u32 g);
+u64 sim_stream_run(struct malisim *sim, u32 g, u32 s);
 bool sim_stream_has_work(struct malisim *sim, u32 g, u32 s);
 void sim_jobs_at_event(struct malisim *sim);
 void sim_tell_event(u32 *ack, const u32 *req, u32 bit);

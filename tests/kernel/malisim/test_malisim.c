@@ -390,6 +390,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_driver_breaks_no_rule, set_up, tear_down),
 	};
 
+	setenv("PANBIND_DEVICE", "drm:auto", 0);
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests_name("malisim", tests, NULL, NULL);
 }
