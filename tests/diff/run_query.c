@@ -70,12 +70,6 @@ static void step_dev_query(struct diff_world *world, const struct diff_node *nod
 }
 
 /* A number that no driver of this age knows. */
-/* Groups and tiler heaps, which take a firmware. */
-static bool takes_a_firmware(unsigned type, unsigned nr)
-{
-	return type == DRM_IOCTL_BASE && nr >= DRM_COMMAND_BASE + 7 && nr <= DRM_COMMAND_BASE + 12;
-}
-
 static void step_ioctl(struct diff_world *world, const struct diff_node *node)
 {
 	unsigned type = (unsigned)diff_get(world, node, "type") & 0xff,
@@ -85,9 +79,7 @@ static void step_ioctl(struct diff_world *world, const struct diff_node *node)
 	struct pb_file *file = diff_file(world, node->file);
 	uint8_t room[128] = {0};
 
-	if (takes_a_firmware(type, nr))
-		fputs(" left out", world->out);
-	else if (file)
+	if (file)
 		diff_print_ret(world, file->backend->ioctl(file, request, room));
 }
 
