@@ -305,8 +305,7 @@ unsigned trace_count(const char *name, unsigned as)
 	unsigned count = 0;
 
 	while (malisim_next(trace, &event) && strcmp(event.name, "GPU_RESET") != 0)
-		count += event.as && (!as || event.as == as) && !strcmp(event.name, name) &&
-			 event.size != UINT64_MAX;
+		count += event.as && (!as || event.as == as) && !strcmp(event.name, name) && event.size != UINT64_MAX;
 	fclose(trace);
 	return count;
 }

@@ -79,8 +79,8 @@ void gpu_wait_off(unsigned as);
 /* The trace since trace_clear(), which fails the test if there is a violation in what it drops. */
 void trace_clear(void);
 /**
- * Events of this name until the GPU is reset: of an address space, or of all user VMs' if @as is 0. Those about all of an
- * address space are no op's: it is switched on, or off, which an idle GPU does at some time.
+ * Events of this name until the GPU is reset: of an address space, or of all user VMs' if @as is 0. Those about all
+ * of an address space are no op's: it is switched on, or off, which an idle GPU does at some time.
  */
 unsigned trace_count(const char *name, unsigned as);
 /** The address space of the job that began last. */
