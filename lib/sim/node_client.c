@@ -375,8 +375,8 @@ static int connect_file(int fd, const char *folder)
 
 	if (length + sizeof("/" NODE_SOCKET) > sizeof(path))
 		return -ENAMETOOLONG;
-	memcpy(path, folder, length);
-	memcpy(path + length, "/" NODE_SOCKET, sizeof("/" NODE_SOCKET));
+	strcpy(path, folder);
+	strcpy(path + length, "/" NODE_SOCKET);
 	return node_connect(fd, path);
 }
 

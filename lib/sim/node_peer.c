@@ -19,7 +19,7 @@ union control {
 	char bytes[CMSG_SPACE(sizeof(int))];
 };
 
-int node_peer_send(struct node_peer *peer, struct node_message *message, const void *data, size_t size, int fd)
+int node_send(int to, struct node_message *message, const void *data, size_t size, int fd)
 {
 	struct iovec iov[2] = {{message, sizeof(*message)}, {(void *)(uintptr_t)data, size}};
 	union control control = {.header = {
@@ -36,9 +36,14 @@ int node_peer_send(struct node_peer *peer, struct node_message *message, const v
 		msg.msg_controllen = sizeof(control);
 	}
 	do
-		ret = sendmsg(peer->fd, &msg, MSG_NOSIGNAL);
+		ret = sendmsg(to, &msg, MSG_NOSIGNAL);
 	while (ret < 0 && errno == EINTR);
 	return ret < 0 ? -EPIPE : 0;
+}
+
+int node_peer_send(struct node_peer *peer, struct node_message *message, const void *data, size_t size, int fd)
+{
+	return node_send(peer->fd, message, data, size, fd);
 }
 
 static ssize_t receive_once(struct node_peer *peer, struct iovec *iov, int *ret_fd)

@@ -166,16 +166,14 @@ static int read_name(int fd, uint64_t *ret_id)
 static void open_file(struct node_peer *peer)
 {
 	struct node_message answer = {.type = NODE_RETURN};
-	struct node_peer through = *peer;
 	struct node_file *file;
+	int fd = peer->fd;
 	uint64_t id;
 
-	answer.ret = read_name(peer->fd, &id);
+	answer.ret = read_name(fd, &id);
 	if (!answer.ret)
-		answer.ret = node_file_open(peer->sim, peer->fd, id, &file);
-	if (!answer.ret)
-		peer->fd = -1; /* the file's */
-	node_peer_send(&through, &answer, NULL, 0, -1);
+		answer.ret = node_file_open(peer, id, &file);
+	node_send(fd, &answer, NULL, 0, -1);
 	if (!answer.ret)
 		node_file_watch(peer->sim, file);
 }

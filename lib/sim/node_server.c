@@ -63,9 +63,14 @@ void node_file_put(struct panbind_sim *sim, struct node_file *file)
 	free(file);
 }
 
-static void publish(struct panbind_sim *sim, struct node_file *file)
+/* The fd is the file's from now on. */
+static void publish(struct node_peer *peer, struct node_file *file)
 {
+	struct panbind_sim *sim = peer->sim;
+
 	pthread_mutex_lock(&sim->lock);
+	file->fd = peer->fd;
+	peer->fd = -1;
 	file->number = ++sim->numbers;
 	file->next = sim->files;
 	sim->files = file;
@@ -85,10 +90,10 @@ static void unpublish(struct panbind_sim *sim, struct node_file *file)
 	pthread_mutex_unlock(&sim->lock);
 }
 
-int node_file_open(struct panbind_sim *sim, int fd, uint64_t id, struct node_file **ret_file)
+int node_file_open(struct node_peer *peer, uint64_t id, struct node_file **ret_file)
 {
 	struct node_file *file = calloc(1, sizeof(*file));
-	int ret = file ? pb_backend_sim.open(sim->device, &file->sim, NULL) : -ENOMEM;
+	int ret = file ? pb_backend_sim.open(peer->sim->device, &file->sim, NULL) : -ENOMEM;
 
 	if (ret) {
 		free(file);
@@ -96,8 +101,7 @@ int node_file_open(struct panbind_sim *sim, int fd, uint64_t id, struct node_fil
 	}
 	file->id = id;
 	file->refs = 1;
-	file->fd = fd;
-	publish(sim, file);
+	publish(peer, file);
 	*ret_file = file;
 	return 0;
 }

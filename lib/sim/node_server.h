@@ -74,8 +74,8 @@ void node_folder_remove(struct panbind_sim *sim);
 /** The open file of this identity, with a reference, or NULL. */
 struct node_file *node_file_get(struct panbind_sim *sim, uint64_t id);
 void node_file_put(struct panbind_sim *sim, struct node_file *file);
-/** Open one more file for the program at @fd, whose name says @id. Takes over @fd when it succeeds. */
-int node_file_open(struct panbind_sim *sim, int fd, uint64_t id, struct node_file **ret_file);
+/** Open one more file for the program at the peer's fd, whose name says @id. Takes over the fd when it succeeds. */
+int node_file_open(struct node_peer *peer, uint64_t id, struct node_file **ret_file);
 /** From now on the program's last close ends it: @file may be gone at once. */
 void node_file_watch(struct panbind_sim *sim, struct node_file *file);
 int node_error(struct panbind_error *reterr, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -83,7 +83,8 @@ int node_error(struct panbind_error *reterr, int code, const char *format, ...) 
 /* ---- node_peer.c: a caller's memory, fds and signals ---- */
 
 void node_peer_init(struct node_peer *peer, struct panbind_sim *sim, int fd);
-/** Send, maybe with bytes behind and an fd beside (-1: none). 0 or -EPIPE. */
+/** Send over @to, maybe with bytes behind and an fd beside (-1: none). 0 or -EPIPE. */
+int node_send(int to, struct node_message *message, const void *data, size_t size, int fd);
 int node_peer_send(struct node_peer *peer, struct node_message *message, const void *data, size_t size, int fd);
 /** The next packet, and the bytes behind it; CANCEL is no packet. Number of those bytes, or -EPIPE. */
 ssize_t node_peer_receive(struct node_peer *peer, struct node_message *message, void *data, size_t room, int *ret_fd);

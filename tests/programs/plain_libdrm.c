@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A render node by way of libdrm, as Mesa goes about it. */
+#include <linux/dma-buf.h>
 #include <xf86drm.h>
 
 #include "scenario.h"
@@ -70,6 +71,9 @@ static void shares_buffers(void)
 	memory = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, a, (off_t)mmap_offset(a, bo));
 	seen = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, buffer, 0);
 	CHECK(memory != MAP_FAILED && seen != MAP_FAILED);
+	CHECK(ioctl(buffer, DMA_BUF_IOCTL_SYNC, &(struct dma_buf_sync){DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW}) == 0);
+	CHECK_ERRNO(ioctl(buffer, DMA_BUF_IOCTL_SYNC, &(struct dma_buf_sync){DMA_BUF_SYNC_START}), EINVAL);
+	CHECK_ERRNO(ioctl(fileno(stdin), DMA_BUF_IOCTL_SYNC, &(struct dma_buf_sync){DMA_BUF_SYNC_RW}), ENOTTY);
 	strcpy(memory, "shared");
 	CHECK(strcmp(seen, "shared") == 0);
 	CHECK(map_bo(b, make_vm(b), there, 0x10000, 4 * PAGE) == 0);

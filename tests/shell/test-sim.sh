@@ -69,7 +69,7 @@ like "by its device tree" "$(cat out)" '/gpu@fb000000'
 for program in "modetest -M panthor" "modeprint panthor" "proptest -M panthor" vbltest; do
 	got=0
 	# shellcheck disable=SC2086 # words
-	timeout 20 "$PANBIND" sim -- $program >out 2>&1 || got=$?
+	timeout 120 "$PANBIND" sim -- $program >out 2>&1 || got=$?
 	ok "$program, which needs a display, fails cleanly ($got)" [ "$got" -gt 0 -a "$got" -lt 124 -o "$got" = 255 ]
 done
 
