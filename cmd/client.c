@@ -125,11 +125,33 @@ static int say_lost(struct client *client, enum client_effect effect, int err)
 			 client->path, err ? ": " : "", err ? strerror(err) : "");
 }
 
+/* What is to go beside the request goes with its first bytes. */
+static ssize_t send_some(struct client *client, const char *line, size_t size)
+{
+	union {
+		char room[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr head;
+	} control = {.head = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))}};
+	struct iovec part = {(char *)line, size};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	ssize_t n;
+
+	if (client->pass) {
+		memcpy(CMSG_DATA(&control.head), client->pass, sizeof(int));
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control.room);
+	}
+	n = sendmsg(client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n > 0)
+		client->pass = NULL;
+	return n;
+}
+
 /* After a send that failed there may still be an answer to read, which says why: that is for the reader to find. */
 static int send_line(struct client *client, const char *line, size_t size, enum client_effect effect)
 {
 	while (size > 0) {
-		ssize_t n = send(client->fd, line, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send_some(client, line, size);
 
 		if (n < 0 && errno == EAGAIN) {
 			if (limit_poll(client->fd, POLLOUT, -1) < 0)

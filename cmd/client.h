@@ -21,7 +21,8 @@ struct client {
 	size_t used, size, room;
 	json_t *greeting; /* its params */
 	json_int_t next_id;
-	bool silent; /* open only: say nothing when no daemon answers */
+	const int *pass; /* a descriptor that goes beside the next request, or NULL */
+	bool silent;	 /* open only: say nothing when no daemon answers */
 };
 
 /**

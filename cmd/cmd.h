@@ -84,6 +84,7 @@ void cmd_options_done(struct cmd *cmd);
 /* ---- cmd_*.c ---- */
 
 int cmd_apply(struct cmd *cmd, int argc, char **argv);
+int cmd_attach(struct cmd *cmd, int argc, char **argv);
 int cmd_devices(struct cmd *cmd, int argc, char **argv);
 int cmd_diff(struct cmd *cmd, int argc, char **argv);
 int cmd_dump(struct cmd *cmd, int argc, char **argv);

@@ -197,14 +197,18 @@ static int tell(struct replay *replay, const struct panbind_log_replay_result *r
 
 	if (cmd->out.json)
 		json_object_set_new(cmd->out.doc, "result",
-				    json_pack("{s:I, s:I, s:I, s:I}", "entries", (json_int_t)result->entries, "ops",
-					      (json_int_t)result->ops, "skipped", (json_int_t)result->skipped,
-					      "differences", (json_int_t)result->differences));
+				    json_pack("{s:I, s:I, s:I, s:I, s:I}", "entries", (json_int_t)result->entries,
+					      "ops", (json_int_t)result->ops, "skipped", (json_int_t)result->skipped,
+					      "unknown", (json_int_t)result->unknown, "differences",
+					      (json_int_t)result->differences));
 	else
 		printf("%" PRIu64 " entries, %" PRIu64 " ops repeated, %" PRIu64 " skipped: %" PRIu64
 		       " difference%s%s\n",
 		       result->entries, result->ops, result->skipped, result->differences,
 		       result->differences == 1 ? "" : "s", replay->verify ? "; the mapping was compared" : "");
+	if (result->unknown && !cmd->out.json)
+		printf("%" PRIu64 " range%s of a program's VM %s not known: left unmapped\n", result->unknown,
+		       result->unknown == 1 ? "" : "s", result->unknown == 1 ? "was" : "were");
 	return result->differences ? CMD_FAILED : CMD_DONE;
 }
 
@@ -318,6 +322,7 @@ static int replay_there(struct replay *replay)
 	result.entries = client_number(answer, "entries");
 	result.ops = client_number(answer, "ops");
 	result.skipped = client_number(answer, "skipped");
+	result.unknown = client_number(answer, "unknown");
 	result.differences = client_number(answer, "differences");
 	json_decref(answer);
 	return tell(replay, &result);

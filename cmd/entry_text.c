@@ -76,16 +76,17 @@ static void print_object(const struct panbind_log_entry *entry)
 {
 	const struct panbind_log_object *object = &entry->object;
 	const char *name = object->ref.name ? object->ref.name : "?";
+	bool adopted = object->flags & PANBIND_LOG_ADOPTED;
 
 	switch (entry->kind) {
 	case PANBIND_LOG_START:
 		fputs("start of a new, empty device", stdout);
 		break;
 	case PANBIND_LOG_VM_CREATE:
-		printf("vm create %s --va=0x%" PRIx64, name, object->size);
+		printf("vm %s %s --va=0x%" PRIx64, adopted ? "adopt" : "create", name, object->size);
 		break;
 	case PANBIND_LOG_VM_DESTROY:
-		printf("vm destroy %s", name);
+		printf("vm %s %s", adopted ? "drop" : "destroy", name);
 		break;
 	case PANBIND_LOG_BO_CREATE:
 		printf("bo create %s 0x%" PRIx64, name, object->size);

@@ -36,6 +36,8 @@ const struct cmd_verb cmd_verbs[] = {
 	{"ensure", "map a piece of a BO unless it is so already", cmd_order, CMD_IN_DAEMON},
 	{"unmap", "unmap a range", cmd_order, CMD_IN_DAEMON},
 	{"sparse", "reserve, bind, unbind, release sparse regions", cmd_order, CMD_IN_DAEMON},
+	{"attach", "take over a running program's VMs", cmd_attach, CMD_IN_DAEMON},
+	{"detach", "let them go again", cmd_order, CMD_IN_DAEMON},
 	{"undo", "put back what an entry of the log displaced", cmd_undo, CMD_IN_DAEMON},
 	{"monitor", "print changes as they happen", cmd_monitor, CMD_IN_DAEMON},
 	{"rpc", "call any method of the daemon", cmd_rpc, CMD_IN_DAEMON},

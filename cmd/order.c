@@ -30,6 +30,7 @@ static const struct argp_option all_options[] = {
 	{"fenced", ORDER_KEY(ORDER_FENCED), NULL, 0, "Bind asynchronously; without --signal, wait for it"},
 	{"wait", ORDER_KEY(ORDER_WAIT), "NAME[:POINT]", 0, "With --fenced: the syncobj that it waits for"},
 	{"signal", ORDER_KEY(ORDER_SIGNAL), "NAME[:POINT]", 0, "With --fenced: the syncobj that it signals"},
+	{"force", ORDER_KEY(ORDER_DISPLACE), NULL, 0, "Also where it is not known what a program's VM maps"},
 	ORDER_RECORD_OPTIONS,
 	{0},
 };
@@ -53,6 +54,7 @@ static const struct order_word option_params[ORDER_OPTIONS] = {
 	[ORDER_FENCED] = {"fenced", ORDER_TRUE},
 	[ORDER_WAIT] = {"wait", ORDER_TEXT},
 	[ORDER_SIGNAL] = {"signal", ORDER_TEXT},
+	[ORDER_DISPLACE] = {"force", ORDER_TRUE},
 	[ORDER_ID] = {"txn_id", ORDER_TEXT},
 	[ORDER_COMMENT] = {"comment", ORDER_TEXT},
 	[ORDER_DURABILITY] = {"durability", ORDER_TEXT},

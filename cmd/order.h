@@ -70,6 +70,7 @@ enum order_option {
 	ORDER_FENCED,
 	ORDER_WAIT,
 	ORDER_SIGNAL,
+	ORDER_DISPLACE,
 	ORDER_ID,
 	ORDER_COMMENT,
 	ORDER_DURABILITY,
@@ -115,6 +116,10 @@ int order_show_rebuilt(struct order *order, json_t *result);
 int order_show_verified(struct order *order, json_t *result);
 /** What became of a change, for -v and JSON. */
 int order_show_change(struct order *order, json_t *result);
+
+/* ---- cmd_attach.c ---- */
+
+int order_detach(struct order *order);
 
 /** vm.show with all mappings, as one. Returns an exit status. */
 int remote_fetch_vm(struct client *client, const char *name, json_t **ret_vm);

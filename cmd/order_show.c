@@ -39,28 +39,47 @@ static void flags_text(const json_t *flags, char text[OUT_NUMBER])
 						 json_string_value(flag));
 }
 
+/* "process 4711, 64 KiB unknown" */
+static void program_text(const json_t *vm, char text[OUT_NUMBER])
+{
+	const json_t *program = json_object_get(vm, "program");
+	uint64_t unknown = client_number(vm, "unknown");
+	char size[OUT_NUMBER];
+
+	snprintf(text, OUT_NUMBER, "-");
+	if (program)
+		snprintf(text, OUT_NUMBER, "%" PRIu64 "%s%s%s", client_number(program, "pid"), unknown ? ", " : "",
+			 unknown ? output_size(size, unknown) : "", unknown ? " unknown" : "");
+}
+
 int order_show_vms(struct order *order, json_t *result)
 {
-	static const char *const heads[] = {"NAME", "GENERATION", "STATE", "ADDRESSES", "MAPPINGS", "MAP GENERATION"};
+	static const char *const heads[] = {"NAME",	"GENERATION",	  "STATE",  "ADDRESSES",
+					    "MAPPINGS", "MAP GENERATION", "PROGRAM"};
 	json_t *vms = json_object_get(result, "vms"), *vm;
 	struct table table;
-	size_t i;
+	size_t i, columns = 6;
 
 	if (order->cmd->out.json) {
 		json_object_set(order->cmd->out.doc, "vms", vms);
 		return CMD_DONE;
 	}
-	if (!json_array_size(vms) || table_begin(&table, 6, "lrlrrr", heads))
+	json_array_foreach (vms, i, vm)
+		if (json_object_get(vm, "program"))
+			columns = 7;
+	if (!json_array_size(vms) || table_begin(&table, columns, "lrlrrrl", heads))
 		return CMD_DONE;
 	json_array_foreach (vms, i, vm) {
 		char generation[OUT_NUMBER], range[OUT_NUMBER], mappings[OUT_NUMBER], changed[OUT_NUMBER];
+		char program[OUT_NUMBER];
 
+		program_text(vm, program);
 		integer_text(vm, "generation", generation);
 		integer_text(vm, "mappings", mappings);
 		integer_text(vm, "map_generation", changed);
-		table_row(&table,
-			  (const char *[]){text_or(vm, "name", "?"), generation, text_or(vm, "state", "?"),
-					   output_size(range, client_number(vm, "va_range")), mappings, changed});
+		table_row(&table, (const char *[]){text_or(vm, "name", "?"), generation, text_or(vm, "state", "?"),
+						   output_size(range, client_number(vm, "va_range")), mappings, changed,
+						   program});
 	}
 	table_end(&table, stdout, order->cmd->out.color_stdout);
 	return CMD_DONE;
@@ -217,6 +236,27 @@ static struct panbind_mapping *mappings_of(struct names *names, const json_t *ma
 	return mappings;
 }
 
+static void print_program(const json_t *vm, bool map)
+{
+	const json_t *program = json_object_get(vm, "program"), *item;
+	const char *why = client_text(program, "why");
+	char size[OUT_NUMBER];
+	size_t i;
+
+	if (!program)
+		return;
+	printf("VM %" PRIu64 " of process %" PRIu64 ": %s\n", client_number(program, "vm_id"),
+	       client_number(program, "pid"), text_or(program, "argv", "?"));
+	if (client_number(vm, "unknown") == 0)
+		return;
+	printf("unknown: %s%s%s\n", output_size(size, client_number(vm, "unknown")), why && *why ? ": " : "",
+	       why ? why : "");
+	json_array_foreach (json_object_get(vm, "unknown_ranges"), i, item)
+		if (map)
+			printf("  0x%" PRIx64 " %s\n", client_number(item, "va"),
+			       output_size(size, client_number(item, "size")));
+}
+
 static int print_vm(struct client *client, const json_t *vm, bool map)
 {
 	json_t *bos = NULL;
@@ -240,6 +280,8 @@ static int print_vm(struct client *client, const json_t *vm, bool map)
 	view.mappings = mappings = mappings_of(&names, json_object_get(vm, "map"));
 	if (!mappings || show_view(&view, map))
 		status = error_say(client->cmd, CMD_FAILED, -ENOMEM, "vm %s cannot be shown: out of memory", view.name);
+	if (!status)
+		print_program(vm, map);
 	free(mappings);
 	json_decref(names.known);
 	json_decref(bos);
@@ -258,6 +300,11 @@ static json_t *vm_json(const json_t *vm)
 	json_object_set(json, "va_range", json_object_get(vm, "va_range"));
 	json_object_set(json, "state", json_object_get(vm, "state"));
 	json_object_set(json, "regions", json_object_get(vm, "regions"));
+	if (json_object_get(vm, "program")) {
+		json_object_set(json, "program", json_object_get(vm, "program"));
+		json_object_set(json, "unknown", json_object_get(vm, "unknown"));
+		json_object_set(json, "unknown_ranges", json_object_get(vm, "unknown_ranges"));
+	}
 	json_array_foreach (json_object_get(vm, "map"), i, item) {
 		json_t *flags = json_object_get(item, "flags"), *bo = json_object_get(item, "bo");
 

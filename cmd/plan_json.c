@@ -96,6 +96,8 @@ static json_t *unit_json(const struct panbind_event *event)
 	json_object_set_new(json, "splits", json_integer(unit->splits));
 	json_object_set_new(json, "page_tables", json_integer((json_int_t)unit->page_tables));
 	json_object_set_new(json, "atomic", output_json_text(tristate_name(unit->atomic)));
+	if (unit->unknown_bytes)
+		json_object_set_new(json, "unknown_bytes", output_json_hex(unit->unknown_bytes));
 	json_object_set_new(json, "inverse", inverse_json(event));
 	return json;
 }

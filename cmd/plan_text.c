@@ -129,6 +129,19 @@ static void print_neighbours(const json_t *unit)
 	printf("\n");
 }
 
+static void print_unknown(const json_t *unit)
+{
+	uint64_t bytes = client_number(unit, "unknown_bytes");
+	char ops[2 * OUT_NUMBER], size[OUT_NUMBER];
+
+	if (bytes == 0)
+		return;
+	ops_text(unit, ops);
+	printf("unknown: op %s displaces %s of which it is not known what they map: refused unless forced, and nothing "
+	       "puts them back\n",
+	       ops, output_size(size, bytes));
+}
+
 static void print_inverse(const char *vm, const json_t *op)
 {
 	const char *type = client_text(op, "op");
@@ -180,6 +193,8 @@ static void print_transaction(const struct plan_view *view, const json_t *transa
 	if (view->stalls)
 		json_array_foreach (units, i, unit)
 			print_neighbours(unit);
+	json_array_foreach (units, i, unit)
+		print_unknown(unit);
 	if (view->undo)
 		print_undo(transaction);
 	printf("%s\n", guarantee_text(client_text(transaction, "guarantee")));

@@ -44,6 +44,7 @@ struct call {
 	const char *txn_id, *comment;
 	const char *wait, *signal; /* of a fenced bind: NAME[:POINT] */
 	uint64_t va, size, offset, bo_offset, va_range;
+	uint64_t pid, vm_id;
 	uint64_t since, until, limit, speed, generation, seq, to_seq, if_generation;
 	uint32_t flags;	     /* PANBIND_MAP_* or PANBIND_BO_* */
 	uint32_t durability; /* enum durability */

@@ -109,6 +109,7 @@ void conn_pump(struct conn *conn)
 
 	while (lines++ < LINES_A_TURN && !conn->visit && conn_may_take(conn) && conn_next_line(conn, &line, &size)) {
 		conn_take_line(conn, line, size);
+		conn_end_passed(conn);
 		if (lines % LINES_AT_ONCE == 0)
 			engines_submit(conn->server);
 	}
@@ -300,6 +301,7 @@ static struct conn *new_conn(struct server *server, int fd, const struct peer *p
 	}
 	conn->server = server;
 	conn->fd = fd;
+	conn->passed_fd = -1;
 	conn->peer = *peer;
 	conn->number = ++server->conn_number;
 	event_assign(&conn->read_event, server->base, fd, EV_READ | EV_PERSIST, on_readable, conn);

@@ -34,7 +34,11 @@ struct conn {
 	char *in;     /* bytes that came: [0, in_used) are done with */
 	size_t in_used, in_size, in_room, in_scanned;
 	uint64_t in_counted; /* of server->input_bytes */
-	_Atomic int output;  /* who may write to fd: conn_lend.c */
+	uint64_t received;   /* bytes, in all */
+	int passed_fd;	     /* came with bytes up to passed_until, for a request among them; or -1 */
+	uint64_t passed_until;
+	bool passed_many;   /* more than one came, and none is kept */
+	_Atomic int output; /* who may write to fd: conn_lend.c */
 	struct evbuffer *out;
 	bool out_full;	/* was above the mark, and is not yet half empty */
 	size_t pending; /* calls that are not yet answered */

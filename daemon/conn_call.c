@@ -165,6 +165,10 @@ static void start_call(struct conn *conn, struct request *request)
 		peer_argv(&conn->peer);
 		request->peer.argv = conn->peer.argv;
 	}
+	if (request->method->takes_fd) {
+		request->fd = take_fd(conn->passed_fd);
+		request->fd_many = conn->passed_many;
+	}
 	count_taken(request);
 	if (request->method->place == ON_LOOP)
 		run_on_loop(request);

@@ -51,6 +51,8 @@ size_t conn_partial(const struct conn *conn);
 /** Is there a whole line? */
 bool conn_has_line(struct conn *conn);
 void conn_forget_input(struct conn *conn);
+/** The lines that a descriptor may have come with are all taken: what none of them asked for is closed. */
+void conn_end_passed(struct conn *conn);
 
 /* ---- conn_call.c ---- */
 

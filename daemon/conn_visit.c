@@ -125,8 +125,8 @@ bool conn_visit_read(struct request *token, struct engine *engine, struct reques
 		return false;
 	if (!conn_has_line(conn))
 		return conn_partial(conn) < MAX_PARTIAL;
-	if (conn->in_scanned + 1 != conn->in_size)
-		return false;
+	if (conn->in_scanned + 1 != conn->in_size || conn->passed_fd >= 0 || conn->passed_many)
+		return false; /* what came with a descriptor is the loop's to sort out */
 	size = conn->in_scanned - conn->in_used;
 	if (rpc_decode(conn->in + conn->in_used, size, conn->peer.role, &conn->server->limits, &line) < 0)
 		return false;

@@ -210,6 +210,8 @@ static void write_method(struct jw *jw, const struct method *method)
 	jw_string(jw, "summary", method->help);
 	jw_string(jw, "x-role", role_name(method->role));
 	jw_bool(jw, "x-recorded", method->journaled);
+	if (method->takes_fd)
+		jw_bool(jw, "x-descriptor", true);
 	write_params(jw, method);
 	write_result(jw, method);
 	jw_object_end(jw);
@@ -272,8 +274,8 @@ static bool is_common(const struct param *param)
 
 static void print_method(FILE *out, const struct method *method)
 {
-	fprintf(out, ".TP\n\\fB%s\\fR (role %s%s)\n", method->name, role_name(method->role),
-		method->journaled ? ", recorded" : "");
+	fprintf(out, ".TP\n\\fB%s\\fR (role %s%s%s)\n", method->name, role_name(method->role),
+		method->journaled ? ", recorded" : "", method->takes_fd ? ", takes a descriptor" : "");
 	print_text(out, method->help);
 	fputs(".\n", out);
 	for (size_t i = 0; i < method->param_count; i++)

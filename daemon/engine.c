@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <time.h>
 
 #include "conn.h"
@@ -55,6 +56,18 @@ static bool lacks_log(struct engine *engine, struct request *request)
 	return true;
 }
 
+static int run_method(struct engine *engine, struct request *request)
+{
+	int r;
+
+	adoptions_refresh(engine, request);
+	/* In state.undo the word means something else. */
+	adoptions_force(engine, request->call.force && request->method->on_device != engine_state_undo);
+	r = request->method->on_device(engine, request);
+	adoptions_force(engine, false);
+	return r;
+}
+
 static void carry_out(struct engine *engine, struct request *request)
 {
 	int r = 0;
@@ -63,7 +76,7 @@ static void carry_out(struct engine *engine, struct request *request)
 		if (request->method->journaled)
 			r = engine_check_log(engine, request);
 		if (r == 0)
-			r = request->method->on_device(engine, request);
+			r = run_method(engine, request);
 		if (r != METHOD_PENDING && request->error.code)
 			r = engine_remember_refusal(engine, request);
 	}
@@ -116,12 +129,14 @@ static void *executor(void *data)
 
 		units_settle(engine);
 		flights_look(engine);
+		adoptions_look(engine);
 		if (!request && stopping)
 			break;
 		carry_out_all(engine, request);
 	}
 	visit_end(engine);
 	units_drain(engine);
+	adoptions_end(engine);
 	return NULL;
 }
 
@@ -322,6 +337,20 @@ bool engine_is_cancelled(struct engine *engine)
 	return cancelled;
 }
 
+int engine_ends_fd(const struct engine *engine)
+{
+	return engine->ends_fd;
+}
+
+void engine_note_end(struct engine *engine)
+{
+	struct epoll_event events[16];
+
+	/* Each of them is told once: the executor looks at all. */
+	if (epoll_wait(engine->ends_fd, events, ARRAY_SIZE(events), 0) > 0)
+		queue_poke(&engine->queue);
+}
+
 void engine_watch(struct engine *engine, bool watch)
 {
 	atomic_store(&engine->watched, watch);
@@ -440,9 +469,11 @@ int engine_open(const struct engine_options *options, struct engine **ret_engine
 	engine->staged_tail = &engine->staged;
 	queue_init(&engine->queue, false);
 	pthread_mutex_init(&engine->cancel_lock, NULL);
+	engine->ends_fd = epoll_create1(EPOLL_CLOEXEC);
 	engine->name = strdup(options->name);
 	engine->spec = strdup(options->spec);
-	r = engine->name && engine->spec ? open_device(engine, options->assume_atomic) : -ENOMEM;
+	r = engine->name && engine->spec && engine->ends_fd >= 0 ? open_device(engine, options->assume_atomic)
+								 : -ENOMEM;
 	if (r == 0 && options->log_path)
 		r = open_log(engine, options);
 	if (r < 0) {
@@ -459,6 +490,7 @@ void engine_close(struct engine *engine)
 	if (!engine)
 		return;
 	engine_submit(engine); /* into the queue, which frees what nobody took */
+	adoptions_free(engine);
 	panbind_log_close(engine->log);
 	panbind_batch_destroy(engine->batch);
 	panbind_session_destroy(engine->session);
@@ -467,6 +499,7 @@ void engine_close(struct engine *engine)
 	flights_free(engine);
 	queue_destroy(&engine->queue);
 	pthread_mutex_destroy(&engine->cancel_lock);
+	closep(&engine->ends_fd);
 	free(engine->ops);
 	free(engine->touched);
 	free(engine->name);

@@ -56,6 +56,9 @@ struct panbind_log *engine_log(struct engine *engine);
 void engine_describe(const struct engine *engine, struct jw *jw);
 /** The client of this connection is gone: if a script of it runs, end that soon. */
 void engine_cancel(struct engine *engine, const struct conn *conn);
+/** Readable when a program has ended whose VMs are here; engine_note_end() then sees to it. */
+int engine_ends_fd(const struct engine *engine);
+void engine_note_end(struct engine *engine);
 /** Poke the server after each commit, or no longer: somebody monitors. */
 void engine_watch(struct engine *engine, bool watch);
 
@@ -66,6 +69,6 @@ device_method engine_device_info, engine_vm_create, engine_vm_destroy, engine_vm
 	engine_bind_unmap, engine_sparse_reserve, engine_sparse_bind, engine_sparse_unbind, engine_sparse_release,
 	engine_txn_run, engine_txn_status, engine_script_run, engine_state_dump, engine_state_plan, engine_replay_run,
 	engine_vm_ensure, engine_bo_ensure, engine_bind_ensure, engine_vm_rebuild, engine_vm_verify, engine_state_diff,
-	engine_state_apply, engine_state_undo;
+	engine_state_apply, engine_state_undo, engine_vm_adopt, engine_vm_drop;
 
 #endif /* PBD_ENGINE_H */

@@ -235,7 +235,8 @@ int engine_vm_destroy(struct engine *engine, struct request *request)
 
 	if (!panbind_session_vm(engine->session, request->call.name))
 		return destroy_nothing(engine, request, "VM");
-	if (engine_check_generation(engine, request, request->call.name) != 0)
+	if (engine_check_generation(engine, request, request->call.name) != 0 ||
+	    engine_refuse_adopted(engine, request, request->call.name) != 0)
 		return request->error.code;
 	unit = unit_new(engine, UNIT_VM_DESTROY, request->call.name);
 	if (!unit)

@@ -112,6 +112,8 @@ static void write_unit(struct jw *out, const struct panbind_event *event)
 	jw_int(out, "splits", unit->splits);
 	jw_int(out, "page_tables", (int64_t)unit->page_tables);
 	jw_string(out, "atomic", engine_tristate_name(unit->atomic));
+	if (unit->unknown_bytes)
+		jw_hex(out, "unknown_bytes", unit->unknown_bytes);
 	write_inverse(out, event);
 	jw_object_end(out);
 }

@@ -15,6 +15,7 @@
 #include "request.h"
 #include "visit.h"
 
+struct adopted;
 struct planning;
 struct running;
 
@@ -65,6 +66,8 @@ struct engine {
 	struct planning *planning;     /* the plan that is made; NULL: none */
 	struct flight *flights;	       /* VMs with asynchronous binds, or lost by one */
 	uint64_t next_look_ns;	       /* at those in flight; 0: there are none */
+	struct adopted *adopted;       /* VMs of programs */
+	int ends_fd;		       /* an epoll of those programs' pidfds, for the loop to wait on */
 	pthread_mutex_t cancel_lock;   /* guards what follows */
 	const struct conn *script_of;  /* whose script or replay runs; compared, never followed */
 	bool cancelled;		       /* and that client is gone */
@@ -156,6 +159,22 @@ int flights_patience_ms(const struct engine *engine);
 /** The entry that says that the VM of this name is lost, or 0. */
 uint64_t flight_lost_seq(const struct engine *engine, const char *vm);
 void flights_free(struct engine *engine);
+
+/* ---- adoption.c, engine_adopt.c: VMs of programs ---- */
+
+/** Let go of VMs whose program has ended. */
+void adoptions_look(struct engine *engine);
+/** The executor ends: let go of all of them. */
+void adoptions_end(struct engine *engine);
+void adoptions_free(struct engine *engine);
+/** Look at what @request is about: the programs bind by themselves, too. */
+void adoptions_refresh(struct engine *engine, const struct request *request);
+/** From here on ops may displace what is not known, or no longer. */
+void adoptions_force(struct engine *engine, bool force);
+/** Members of a VM's description, when it is a program's. */
+void engine_write_program(struct engine *engine, struct jw *out, const char *name);
+/** 0, or the refusal of what cannot be done to a program's VM. */
+int engine_refuse_adopted(struct engine *engine, struct request *request, const char *name);
 
 /* ---- engine_replay.c ---- */
 

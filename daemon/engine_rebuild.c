@@ -269,6 +269,8 @@ int engine_vm_rebuild(struct engine *engine, struct request *request)
 	rebuild.old = engine_find_vm(engine, request, request->call.name, "/params/name");
 	if (!rebuild.old)
 		return request->error.code;
+	if (engine_refuse_adopted(engine, request, request->call.name) != 0)
+		return request->error.code;
 	jw_array(&rebuild.lost, NULL);
 	r = engine_check_generation(engine, request, request->call.name);
 	if (r == 0)

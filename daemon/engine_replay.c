@@ -23,6 +23,11 @@ struct replay {
 	struct panbind_error error; /* of an adoption */
 	char **names;		    /* VMs that were adopted, for their mappings */
 	size_t name_count;
+	struct gone {
+		enum panbind_log_kind end; /* how the log shall say it */
+		char *name;
+	} * gone; /* objects of programs, which cannot be had back */
+	size_t gone_count;
 };
 
 static void on_difference(void *data, const struct panbind_log_difference *difference)
@@ -55,11 +60,40 @@ static int cannot_adopt(struct replay *replay, const char *kind, const char *nam
 	return r;
 }
 
+/** A program's own: it was let go when the daemon ended, said or not, and what was made in its place goes again. */
+static int note_gone(struct replay *replay, enum panbind_log_kind end, const struct panbind_log_object *object)
+{
+	struct gone *grown = reallocarray(replay->gone, replay->gone_count + 1, sizeof(*grown));
+	enum object_kind kind = end == PANBIND_LOG_VM_DESTROY ? OBJECT_VM : OBJECT_BO;
+
+	if (!grown)
+		return -ENOMEM;
+	replay->gone = grown;
+	grown[replay->gone_count] = (struct gone){end, strdup(object->ref.name)};
+	if (!grown[replay->gone_count].name)
+		return -ENOMEM;
+	replay->gone_count++;
+	return registry_set(&replay->engine->registry, kind, object->ref.name, object->ref.generation);
+}
+
+static bool is_gone(const struct replay *replay, const struct panbind_log_object *object)
+{
+	return !replay->record && object->flags & PANBIND_LOG_ADOPTED;
+}
+
 static int adopt_bo(void *data, const struct panbind_log_object *object, struct panbind_bo *bo)
 {
 	struct replay *replay = data;
 	struct engine *engine = replay->engine;
-	int r = panbind_session_add_bo(engine->session, object->ref.name, bo, object->exclusive_vm.name);
+	int r;
+
+	if (is_gone(replay, object)) {
+		r = note_gone(replay, PANBIND_LOG_BO_DESTROY, object);
+		if (r == 0)
+			panbind_bo_unref(bo);
+		return r;
+	}
+	r = panbind_session_add_bo(engine->session, object->ref.name, bo, object->exclusive_vm.name);
 
 	if (r < 0)
 		return cannot_adopt(replay, "BO", object->ref.name, r);
@@ -87,7 +121,15 @@ static int adopt_vm(void *data, const struct panbind_log_object *object, struct 
 {
 	struct replay *replay = data;
 	struct engine *engine = replay->engine;
-	int r = panbind_session_add_vm(engine->session, object->ref.name, vm);
+	int r;
+
+	if (is_gone(replay, object)) {
+		r = note_gone(replay, PANBIND_LOG_VM_DESTROY, object);
+		if (r == 0)
+			panbind_vm_destroy(vm);
+		return r;
+	}
+	r = panbind_session_add_vm(engine->session, object->ref.name, vm);
 
 	if (r == 0 && remember_vm(replay, object->ref.name) < 0) {
 		panbind_session_take_vm(engine->session, object->ref.name); /* and the replay keeps it */
@@ -121,6 +163,25 @@ static void free_names(struct replay *replay)
 	for (size_t i = 0; i < replay->name_count; i++)
 		free(replay->names[i]);
 	free(replay->names);
+	for (size_t i = 0; i < replay->gone_count; i++)
+		free(replay->gone[i].name);
+	free(replay->gone);
+}
+
+static int record_gone(const struct replay *replay, struct panbind_error *reterr)
+{
+	struct record record = {.engine = replay->engine, .durability = PANBIND_LOG_DURABLE_SYNC, .whole = true};
+	int r;
+
+	for (size_t i = 0; i < replay->gone_count; i++)
+		record_end(&record, replay->gone[i].end, replay->gone[i].name,
+			   "a program's, which did not outlive the daemon's end");
+	r = record_finish(&record);
+	*reterr = record.error;
+	if (r == 0 && replay->gone_count > 0)
+		say(SAY_NOTICE, "%s: %zu VMs and BOs of programs are not restored", replay->engine->name,
+		    replay->gone_count);
+	return r;
 }
 
 /* ---- At the start ---- */
@@ -157,6 +218,8 @@ int engine_restore(struct engine *engine)
 	struct panbind_error error = {0};
 	int r = run_replay(&replay, engine->log, options, &result, &error);
 
+	if (r == 0)
+		r = record_gone(&replay, &error);
 	free_names(&replay);
 	if (r == 0)
 		r = note_lost_vms(engine, &error);
@@ -225,6 +288,7 @@ static void write_result(struct request *request, const struct panbind_log_repla
 	jw_int(out, "entries", (int64_t)result->entries);
 	jw_int(out, "ops", (int64_t)result->ops);
 	jw_int(out, "skipped", (int64_t)result->skipped);
+	jw_int(out, "unknown", (int64_t)result->unknown);
 	jw_int(out, "differences", (int64_t)result->differences);
 	jw_raw(out, "problems", problems->buf, problems->len);
 	if (seq)

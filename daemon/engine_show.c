@@ -115,6 +115,7 @@ static int write_vm(struct engine *engine, struct jw *out, const char *name, str
 	jw_int(out, "map_generation", (int64_t)panbind_vm_map_generation(vm));
 	jw_hex(out, "va_range", panbind_vm_va_range(vm));
 	jw_int(out, "mappings", (int64_t)panbind_vm_mapping_count(vm));
+	engine_write_program(engine, out, name);
 	return write_state(engine, out, name, vm);
 }
 
@@ -200,6 +201,20 @@ static void write_regions(struct jw *out, struct panbind_vm *vm)
 	jw_array_end(out);
 }
 
+static void write_unknown(struct jw *out, struct panbind_vm *vm, uint64_t limit)
+{
+	uint64_t at = 0, va, size;
+
+	jw_array(out, "unknown_ranges");
+	for (; limit > 0 && panbind_vm_next_unknown(vm, at, &va, &size) == 0; at = va + size, limit--) {
+		jw_object(out, NULL);
+		jw_hex(out, "va", va);
+		jw_hex(out, "size", size);
+		jw_object_end(out);
+	}
+	jw_array_end(out);
+}
+
 int engine_vm_show(struct engine *engine, struct request *request)
 {
 	struct panbind_vm *vm = engine_find_vm(engine, request, request->call.name, "/params/name");
@@ -213,6 +228,8 @@ int engine_vm_show(struct engine *engine, struct request *request)
 	if (r < 0)
 		return refuse_state(request, r);
 	write_regions(out, vm);
+	if (panbind_vm_is_adopted(vm))
+		write_unknown(out, vm, request->call.limit);
 	if (request->call.map)
 		write_map(engine, request, vm);
 	jw_object_end(out);

@@ -83,6 +83,11 @@ static const struct word rebuild_sources[] = {
 	 .help = "With `fenced`: the syncobj of a script, NAME or NAME:POINT, that it waits for"}, \
 	{"signal", PARAM_TEXT, AT(signal), .min = 1, .max = 160, \
 	 .help = "With `fenced`: the syncobj that it signals; the answer does not wait for that"}
+#define FORCE_PARAM \
+	{"force", PARAM_BOOL, AT(force), \
+	 .help = "Also where it is not known what a program's VM maps: that is displaced for good"}
+#define PID_PARAM(what) \
+	{"pid", PARAM_NUMBER, AT(pid), .min = 1, .max = INT32_MAX, .help = what}
 #define ENSURE_PARAMS \
 	{"comment", PARAM_TEXT, AT(comment), .max = 4096, .help = "Kept in the log's entry"}, \
 	{"durability", PARAM_WORD, AT(durability), .words = durabilities, \
@@ -116,6 +121,18 @@ static const struct param p_vm_rebuild[] = {
 	{"force", PARAM_BOOL, AT(force), .help = "Also a VM that is usable"},
 	IF_GENERATION_PARAM,
 	RECORD_PARAMS,
+};
+static const struct param p_vm_adopt[] = {
+	NAME_PARAM("Name of the VM; of several, each gets a dot and its id behind it"),
+	{"vm_id", PARAM_NUMBER, AT(vm_id), .min = 1, .max = 32, .help = "Which VM of the open file; all by default"},
+	PID_PARAM("The program: with its end the VMs are let go. By default whoever calls"),
+	{"va_range", PARAM_NUMBER, AT(va_range), .max = UINT64_MAX, .help = "Bytes of VA that the program has, if known"},
+	ENSURE_PARAMS,
+};
+static const struct param p_vm_drop[] = {
+	{"name", PARAM_NAME, AT(name), .help = "Name of the VM"},
+	PID_PARAM("Or: all VMs of this process"),
+	ENSURE_PARAMS,
 };
 static const struct param p_vm_show[] = {
 	NAME_PARAM("Name of the VM"),
@@ -155,22 +172,25 @@ static const struct param p_bo_write[] = {
 	DEVICE_PARAM,
 };
 static const struct param p_map[] = {
-	VM_PARAM, VA_PARAM, SIZE_PARAM, BO_PARAMS, FENCE_PARAMS, IF_GENERATION_PARAM, RECORD_PARAMS,
+	VM_PARAM, VA_PARAM, SIZE_PARAM, BO_PARAMS, FENCE_PARAMS, FORCE_PARAM, IF_GENERATION_PARAM, RECORD_PARAMS,
 };
 static const struct param p_sparse_bind[] = {
-	VM_PARAM, VA_PARAM, SIZE_PARAM, BO_PARAMS, IF_GENERATION_PARAM, RECORD_PARAMS,
+	VM_PARAM, VA_PARAM, SIZE_PARAM, BO_PARAMS, FORCE_PARAM, IF_GENERATION_PARAM, RECORD_PARAMS,
 };
 static const struct param p_ensure[] = {
-	VM_PARAM, VA_PARAM, SIZE_PARAM, BO_PARAMS, IF_GENERATION_PARAM, ENSURE_PARAMS,
+	VM_PARAM, VA_PARAM, SIZE_PARAM, BO_PARAMS, FORCE_PARAM, IF_GENERATION_PARAM, ENSURE_PARAMS,
 };
 static const struct param p_unmap[] = {
-	VM_PARAM, VA_PARAM, SIZE_PARAM, FENCE_PARAMS, IF_GENERATION_PARAM, RECORD_PARAMS,
+	VM_PARAM, VA_PARAM, SIZE_PARAM, FENCE_PARAMS, FORCE_PARAM, IF_GENERATION_PARAM, RECORD_PARAMS,
 };
-static const struct param p_range[] = {VM_PARAM, VA_PARAM, SIZE_PARAM, IF_GENERATION_PARAM, RECORD_PARAMS};
+static const struct param p_range[] = {
+	VM_PARAM, VA_PARAM, SIZE_PARAM, FORCE_PARAM, IF_GENERATION_PARAM, RECORD_PARAMS,
+};
 static const struct param p_txn_run[] = {
 	{"vm", PARAM_NAME, AT(vm), .help = "The VM of ops that name none"},
 	{"ops", PARAM_OPS, .required = true, AT(ops), .help = "What to do, in order, all or nothing"},
 	FENCE_PARAMS,
+	FORCE_PARAM,
 	IF_GENERATION_PARAM,
 	RECORD_PARAMS,
 };
@@ -186,6 +206,7 @@ static const struct param p_script_run[] = {
 	{"check", PARAM_BOOL, AT(check), .help = "Check names, ranges and bounds; change nothing"},
 	{"keep_going", PARAM_BOOL, AT(keep_going), .help = "Go on after a failed command"},
 	FENCE_PARAMS,
+	FORCE_PARAM,
 	RECORD_PARAMS,
 };
 static const struct param p_state_dump[] = {
@@ -372,7 +393,15 @@ static const struct field r_vm[] = {
 	{"regions", FIELD_LIST, "Sparse regions: va, size"},
 	{"map", FIELD_LIST, "Mappings: va, size, bo (null: it has no name any more; bo_was, bo_size), bo_generation, bo_offset, flags, sparse"},
 	{"next", FIELD_HEX, "Ask again with this va: there are more mappings"},
+	{"program", FIELD_OBJECT, "Whose VM it is: pid, argv, vm_id; sight: pages, books or none; why it is in part unknown"},
+	{"unknown", FIELD_HEX, "Of a program's VM: bytes of VA of which it is not known what they map"},
+	{"unknown_ranges", FIELD_LIST, "The same one by one: va, size"},
 };
+static const struct field r_adopted[] = {
+	{"vms", FIELD_LIST, "name, generation, map_generation, program, mappings, unknown: as in vm.show"},
+	SEQ_FIELD,
+};
+static const struct field r_dropped[] = {{"dropped", FIELD_LIST, "Names of the VMs that were let go"}, SEQ_FIELD};
 static const struct field r_state[] = {
 	{"map_generation", FIELD_INT, "As in vm.show"},
 	{"state", FIELD_TEXT, "usable, unusable or poisoned"},
@@ -451,6 +480,7 @@ static const struct field r_replay[] = {
 	{"entries", FIELD_INT, "Entries repeated"},
 	{"ops", FIELD_INT, "Ops repeated"},
 	{"skipped", FIELD_INT, "Entries that could not be repeated"},
+	{"unknown", FIELD_INT, "Ranges of which the log does not know what they mapped: left unmapped"},
 	{"differences", FIELD_INT, "Results, objects and ranges that are not as recorded"},
 	{"problems", FIELD_LIST, "The first hundred of them: seq, message"},
 };
@@ -465,6 +495,7 @@ static const struct field r_discover[] = {{"openrpc", FIELD_TEXT, "Version of Op
 #define DEVICE(fn) .place = ON_DEVICE, .on_device = fn
 #define RECORDED   .journaled = true
 #define HEAVY	   .heavy = true
+#define WITH_FD	   .takes_fd = true
 
 static const struct method table[] = {
 	{"rpc.ping", ROLE_READ, LOOP(server_ping), RESULTS(r_ping),
@@ -483,6 +514,10 @@ static const struct method table[] = {
 	 .help = "Compare what panbind believes that a VM maps with what the driver has"},
 	{"vm.destroy", ROLE_BIND, DEVICE(engine_vm_destroy), RECORDED, PARAMS(p_vm_destroy), RESULTS(r_destroyed),
 	 .help = "Destroy a VM and all mappings in it"},
+	{"vm.adopt", ROLE_BIND, DEVICE(engine_vm_adopt), RECORDED, WITH_FD, PARAMS(p_vm_adopt), RESULTS(r_adopted),
+	 .help = "Take over VMs of a program, whose render node comes as a descriptor beside the request"},
+	{"vm.drop", ROLE_BIND, DEVICE(engine_vm_drop), RECORDED, PARAMS(p_vm_drop), RESULTS(r_dropped),
+	 .help = "Let a program's VM go, as it is"},
 	{"vm.list", ROLE_READ, DEVICE(engine_vm_list), PARAMS(p_device), RESULTS(r_vms),
 	 .help = "List VMs in order of creation"},
 	{"vm.show", ROLE_READ, DEVICE(engine_vm_show), PARAMS(p_vm_show), HEAVY, RESULTS(r_vm),

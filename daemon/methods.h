@@ -45,6 +45,7 @@ struct method {
 	enum role role; /* the least that suffices */
 	enum place_of_work place;
 	bool journaled; /* leaves an entry in the log */
+	bool takes_fd;	/* a descriptor may come beside it (SCM_RIGHTS) */
 	bool heavy;	/* its answer may be large: few of them at once */
 	const struct param *params;
 	size_t param_count;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "adoption.h"
 #include "record.h"
 #include "say.h"
 #include "util.h"
@@ -72,12 +73,19 @@ int record_finish(struct record *record)
 
 /* ---- State ---- */
 
-static void fill_entry(struct panbind_log_entry *entry, enum panbind_log_kind kind, const char *comment)
+static void fill_entry(const struct record *record, struct panbind_log_entry *entry, enum panbind_log_kind kind,
+		       const char *comment)
 {
-	*entry = (struct panbind_log_entry){.kind = kind, .failing_op = PANBIND_NO_OP, .comment = comment};
-	entry->uid = geteuid();
-	entry->gid = getegid();
-	entry->pid = getpid();
+	if (record->request) {
+		engine_fill_entry(record->request, kind, entry);
+		entry->txn_id = entry->digest = NULL; /* one entry alone could have them */
+		entry->comment = comment;
+	} else {
+		*entry = (struct panbind_log_entry){.kind = kind, .failing_op = PANBIND_NO_OP, .comment = comment};
+		entry->uid = geteuid();
+		entry->gid = getegid();
+		entry->pid = getpid();
+	}
 	entry->durability = PANBIND_LOG_DURABLE_SYNC;
 }
 
@@ -94,10 +102,12 @@ int record_bo(struct record *record, const char *name, struct panbind_bo *bo, co
 
 	if (next_generation(record->engine, OBJECT_BO, name, &generation) < 0)
 		return record->error.code = -ENOMEM;
-	fill_entry(&entry, PANBIND_LOG_BO_CREATE, comment);
+	fill_entry(record, &entry, PANBIND_LOG_BO_CREATE, comment);
 	entry.object.ref = (struct panbind_log_ref){name, generation};
 	entry.object.size = panbind_bo_size(bo);
 	entry.object.flags = panbind_bo_flags(bo);
+	if (adopted_has_bo(record->engine, name))
+		entry.object.flags |= PANBIND_LOG_ADOPTED;
 	entry.object.exclusive_vm.name = panbind_session_bo_vm(record->engine->session, bo);
 	panbind_bo_set_generation(bo, generation);
 	return record_append(record, &entry);
@@ -105,14 +115,16 @@ int record_bo(struct record *record, const char *name, struct panbind_bo *bo, co
 
 int record_vm(struct record *record, const char *name, const char *comment)
 {
+	const struct panbind_vm *vm = panbind_session_vm(record->engine->session, name);
 	struct panbind_log_entry entry;
 	uint64_t generation;
 
 	if (next_generation(record->engine, OBJECT_VM, name, &generation) < 0)
 		return record->error.code = -ENOMEM;
-	fill_entry(&entry, PANBIND_LOG_VM_CREATE, comment);
+	fill_entry(record, &entry, PANBIND_LOG_VM_CREATE, comment);
 	entry.object.ref = (struct panbind_log_ref){name, generation};
-	entry.object.size = panbind_vm_va_range(panbind_session_vm(record->engine->session, name));
+	entry.object.size = panbind_vm_va_range(vm);
+	entry.object.flags = panbind_vm_is_adopted(vm) ? PANBIND_LOG_ADOPTED : 0;
 	return record_append(record, &entry);
 }
 
@@ -135,7 +147,7 @@ static int flush(struct writer *writer)
 
 	if (writer->count == 0)
 		return 0;
-	fill_entry(&entry, PANBIND_LOG_BIND, writer->comment);
+	fill_entry(writer->record, &entry, PANBIND_LOG_BIND, writer->comment);
 	entry.ops = writer->ops;
 	entry.op_count = writer->count;
 	entry.applied = (uint32_t)writer->count;
@@ -206,23 +218,55 @@ static int add_mapping(struct writer *writer, const struct panbind_mapping *mapp
 
 static int end_unnamed(struct writer *writer)
 {
-	struct panbind_log_entry entry;
 	int r = flush(writer);
 
-	for (size_t i = 0; r == 0 && i < writer->unnamed_count; i++) {
-		fill_entry(&entry, PANBIND_LOG_BO_DESTROY, writer->comment);
-		entry.object.ref.name = writer->unnamed[i].name;
-		r = record_append(writer->record, &entry);
-	}
+	for (size_t i = 0; r == 0 && i < writer->unnamed_count; i++)
+		r = record_end(writer->record, PANBIND_LOG_BO_DESTROY, writer->unnamed[i].name, writer->comment);
 	free(writer->unnamed);
 	return r;
+}
+
+int record_ops(struct record *record, const struct panbind_log_op *ops, size_t count, const char *comment)
+{
+	struct panbind_log_entry entry;
+	int r = 0;
+
+	for (size_t at = 0; r == 0 && at < count; at += OPS_AN_ENTRY) {
+		fill_entry(record, &entry, PANBIND_LOG_BIND, comment);
+		entry.ops = ops + at;
+		entry.op_count = count - at < OPS_AN_ENTRY ? count - at : OPS_AN_ENTRY;
+		entry.applied = (uint32_t)entry.op_count;
+		r = record_append(record, &entry);
+	}
+	return r;
+}
+
+int record_unknown(struct record *record, const char *name, const char *comment)
+{
+	struct panbind_vm *vm = panbind_session_vm(record->engine->session, name);
+	struct panbind_log_op op = {.type = PANBIND_LOG_UNKNOWN, .vm = {.name = name}};
+	uint64_t at = 0;
+	int r = 0;
+
+	for (; r == 0 && panbind_vm_next_unknown(vm, at, &op.va, &op.size) == 0; at = op.va + op.size)
+		r = record_ops(record, &op, 1, comment);
+	return r;
+}
+
+int record_end(struct record *record, enum panbind_log_kind kind, const char *name, const char *comment)
+{
+	struct panbind_log_entry entry;
+
+	fill_entry(record, &entry, kind, comment);
+	entry.object.ref.name = name;
+	return record_append(record, &entry);
 }
 
 int record_loss(struct record *record, const char *name, const char *comment)
 {
 	struct panbind_log_entry entry;
 
-	fill_entry(&entry, PANBIND_LOG_VM_LOST, comment);
+	fill_entry(record, &entry, PANBIND_LOG_VM_LOST, comment);
 	entry.object.ref.name = name;
 	return record_append(record, &entry);
 }
@@ -240,6 +284,8 @@ int record_map(struct record *record, const char *name, const char *comment)
 		r = add_mapping(&writer, &mapping);
 	end = end_unnamed(&writer);
 	r = r < 0 ? r : end;
+	if (r == 0)
+		r = record_unknown(record, name, comment);
 	if (r == 0 && panbind_vm_poison_reason(vm))
 		r = record_loss(record, name, panbind_vm_poison_reason(vm));
 	if (r < 0 && record->error.code == 0)
@@ -255,7 +301,7 @@ static void record_all(struct record *record)
 	struct panbind_bo *bo;
 	const char *name;
 
-	fill_entry(&entry, PANBIND_LOG_START, comment);
+	fill_entry(record, &entry, PANBIND_LOG_START, comment);
 	record_append(record, &entry);
 	for (size_t i = 0; (name = panbind_session_vm_name(session, i)); i++)
 		record_vm(record, name, comment);

@@ -11,8 +11,9 @@
 struct record {
 	struct engine *engine;
 	enum panbind_log_durability durability;
-	bool whole, joined; /* whole: all of them or none; nothing else may be recorded meanwhile */
-	uint64_t seq;	    /* of the last one */
+	const struct request *request; /* whose entries they are; NULL: the daemon's own */
+	bool whole, joined;	       /* whole: all of them or none; nothing else may be recorded meanwhile */
+	uint64_t seq;		       /* of the last one */
 	size_t appended;
 	atomic_size_t answered, recorded;
 	struct panbind_error error; /* of the first that failed */
@@ -30,6 +31,12 @@ int record_finish(struct record *record);
 int record_bo(struct record *record, const char *name, struct panbind_bo *bo, const char *comment);
 int record_vm(struct record *record, const char *name, const char *comment);
 int record_map(struct record *record, const char *name, const char *comment);
+/** Ops on one VM, which are done. */
+int record_ops(struct record *record, const struct panbind_log_op *ops, size_t count, const char *comment);
+/** Ops that say which ranges of a VM are not known. */
+int record_unknown(struct record *record, const char *name, const char *comment);
+/** The end of an object: VM_DESTROY or BO_DESTROY. */
+int record_end(struct record *record, enum panbind_log_kind kind, const char *name, const char *comment);
 /** An entry that says that the mapping of a VM is not known any more. */
 int record_loss(struct record *record, const char *name, const char *comment);
 /** Log the whole state anew, after a divergence. */

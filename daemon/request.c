@@ -7,13 +7,16 @@
 #include <string.h>
 
 #include "request.h"
+#include "util.h"
 
 struct request *request_new(void)
 {
 	struct request *request = calloc(1, sizeof(*request));
 
-	if (request)
+	if (request) {
 		request->error.op = PANBIND_NO_OP;
+		request->fd = -1;
+	}
 	return request;
 }
 
@@ -25,6 +28,7 @@ void request_free(struct request *request)
 		free(request->id);
 	call_free(&request->call);
 	json_decref(request->root);
+	closep(&request->fd);
 	jw_free(&request->out);
 	free(request);
 }

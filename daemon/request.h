@@ -38,6 +38,8 @@ struct request {
 	struct rpc_error error;
 	struct jw out;
 	size_t body;	     /* out.len where "result" or "error" begins */
+	int fd;		     /* that came beside it, of a method that takes one; or -1 */
+	bool fd_many;	     /* more than one came */
 	bool alone;	     /* no other call was under way when it was handed over */
 	bool lent;	     /* and its connection's output went along: conn_lend.c */
 	struct visit *visit; /* of which it is the token; NULL: none */

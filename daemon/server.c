@@ -290,6 +290,26 @@ static int add_stop_events(struct server *server)
 	return 0;
 }
 
+static void on_end(evutil_socket_t fd, short what, void *data)
+{
+	engine_note_end(data);
+}
+
+/** Programs whose VMs are here: their end is the engines' business. */
+static int add_end_events(struct server *server)
+{
+	server->end_events = calloc(server->engine_count, sizeof(*server->end_events));
+	if (!server->end_events)
+		return -ENOMEM;
+	for (size_t i = 0; i < server->engine_count; i++) {
+		event_assign(&server->end_events[i], server->base, engine_ends_fd(server->engines[i]),
+			     EV_READ | EV_PERSIST, on_end, server->engines[i]);
+		if (event_add(&server->end_events[i], NULL) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 static int add_events(struct server *server)
 {
 	struct timeval tick = {.tv_usec = TICK_MS * 1000};
@@ -300,7 +320,7 @@ static int add_events(struct server *server)
 	if (event_add(&server->accept_event, NULL) < 0 || event_add(&server->wake_event, NULL) < 0 ||
 	    event_add(&server->tick_event, &tick) < 0)
 		return -ENOMEM;
-	return 0;
+	return add_end_events(server);
 }
 
 /** epoll's change list would save syscalls only if events were toggled often; what counts is a clock that is cheap. */
@@ -359,5 +379,6 @@ void server_finish(struct server *server)
 	closep(&server->spare_fd);
 	if (server->base)
 		event_base_free(server->base);
+	free(server->end_events);
 	queue_destroy(&server->replies);
 }

@@ -25,6 +25,7 @@ struct server {
 	struct limits limits;
 	struct event_base *base;
 	struct event accept_event, wake_event, stop_event[2], tick_event;
+	struct event *end_events; /* one of each engine */
 	int listen_fd, lock_fd;
 	int spare_fd; /* given up for a moment to refuse a connection when descriptors run out */
 	char *socket_path;

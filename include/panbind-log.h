@@ -65,8 +65,9 @@ enum panbind_log_op_type {
 	PANBIND_LOG_SPARSE_BIND,
 	PANBIND_LOG_SPARSE_UNBIND,
 	PANBIND_LOG_SPARSE_RELEASE,
+	PANBIND_LOG_UNKNOWN, /* from here on it is not known what the range maps: a program's own VM */
 };
-/** "map", "unmap", "map-sparse", "sync-only", "sparse-reserve", ...; "?" for a stranger. */
+/** "map", "unmap", "map-sparse", "sync-only", "sparse-reserve", ..., "unknown"; "?" for a stranger. */
 const char *panbind_log_op_name(enum panbind_log_op_type type);
 /** The type of a name, or a negative errno. */
 int panbind_log_op_from_name(const char *name);
@@ -83,7 +84,7 @@ struct panbind_log_op {
 struct panbind_log_object {
 	struct panbind_log_ref ref;
 	uint64_t size;			     /* of a BO; of a VM its VA range */
-	uint32_t flags;			     /* of a BO: PANBIND_BO_* */
+	uint32_t flags;			     /* of a BO: PANBIND_BO_*; of both: PANBIND_LOG_ADOPTED */
 	struct panbind_log_ref exclusive_vm; /* of a BO, or none */
 };
 
@@ -94,6 +95,7 @@ enum panbind_log_durability {
 };
 const char *panbind_log_durability_name(enum panbind_log_durability durability);
 
+#define PANBIND_LOG_ADOPTED  (1u << 31) /* of an object's flags: a program's own, taken over and let go */
 #define PANBIND_LOG_NO_ID    UINT32_MAX /* a uid or gid that is not known */
 #define PANBIND_LOG_UNCLEAR  UINT32_MAX /* of applied: not a leading part of the ops */
 #define PANBIND_LOG_ASYNC    (1u << 0)	/* of flags: an asynchronous bind, recorded when the driver took it */
@@ -436,6 +438,7 @@ struct panbind_log_replay_options {
 struct panbind_log_replay_result {
 	uint64_t seq; /* the last entry repeated */
 	uint64_t entries, ops;
+	uint64_t unknown;     /* ranges of which it was not known what they mapped: they are left unmapped */
 	uint64_t skipped;     /* entries that cannot be repeated: about an object that could not be made, or lost */
 	uint64_t differences; /* also those of results that were recorded otherwise */
 };

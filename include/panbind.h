@@ -110,6 +110,10 @@ int panbind_device_open(const char *spec, struct panbind_device **ret_device, st
  */
 int panbind_device_open_fd(int fd, struct panbind_device **ret_device, struct panbind_error *reterr);
 
+/** Is it an open file of a render node, a simulated one included? Whether panthor drives it is another matter. 0 or 1.
+ */
+int panbind_fd_is_render_node(int fd);
+
 struct panbind_device *panbind_device_ref(struct panbind_device *device);
 void panbind_device_unref(struct panbind_device *device);
 
@@ -379,6 +383,22 @@ int panbind_vm_next_unknown(struct panbind_vm *vm, uint64_t va, uint64_t *ret_va
  * the VM poisoned.
  */
 void panbind_vm_set_force(struct panbind_vm *vm, int force);
+
+/**
+ * Share the VMs of an open render node with the operators of the daemon, in one line: panbindd gets a duplicate of @fd
+ * and takes its VMs over as @name (of several each with a dot and its id behind it). What operators bind in them this
+ * process's GPU work sees at once; when this process ends, the daemon lets them go.
+ *
+ * @socket: of the daemon; NULL: $PANBIND_SOCKET, else the user's own under $XDG_RUNTIME_DIR, else that of the machine.
+ * Errors: -EINVAL no name as scripts have them; -ENOENT, -ECONNREFUSED no daemon; -EACCES; the daemon's refusal, in its
+ * own words: -EEXIST the name is taken, -ENOENT there is no VM yet, -EPERM. Blocks until the daemon has answered.
+ */
+int panbind_fd_share(int fd, const char *name, const char *socket, struct panbind_error *reterr);
+/**
+ * The same of one VM of this library. What operators bind is not in its shadow here: bind other ranges than they do.
+ * -EOPNOTSUPP: the device has no descriptor, since it is simulated in this process.
+ */
+int panbind_vm_share(struct panbind_vm *vm, const char *name, const char *socket, struct panbind_error *reterr);
 
 /* ---- Batches ----------------------------------------------------------------------------------------------------- */
 

@@ -80,6 +80,8 @@ struct pb_backend {
 	int (*fence_status)(struct pb_file *file, int sync_file, int *ret_status);
 	/** Path of the node, or NULL. */
 	const char *(*path)(struct pb_file *file);
+	/** The file's descriptor, which stays the file's; NULL where there are none. */
+	int (*fd)(struct pb_file *file);
 	/** Are page table updates atomic: enum panbind_tristate. */
 	int (*atomic)(struct pb_file *file);
 	const struct pb_gpu_ops *gpu; /* NULL: a real GPU */
@@ -94,6 +96,9 @@ _Bool pb_node_is(int fd);
 
 /** The panthor render nodes of this machine, as panbind_devices() has them. backend_drm.c. */
 int pb_drm_nodes(struct panbind_node *nodes, size_t max);
+
+/** Is @fd an open file of a render node of a kernel? backend_drm.c. */
+_Bool pb_drm_is_node(int fd);
 
 /**
  * Are the page table updates of the running panthor atomic?

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <xf86drm.h>
 
 #include "internal.h"
@@ -91,6 +93,13 @@ static int drm_open_fd(int fd, struct pb_file **ret_file, struct panbind_error *
 	return wrap_fd(copy, path, ret_file, reterr);
 }
 
+bool pb_drm_is_node(int fd)
+{
+	struct stat status;
+	return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) && major(status.st_rdev) == 226 &&
+	       minor(status.st_rdev) >= 128;
+}
+
 static void drm_close(struct pb_file *file)
 {
 	close(to_node(file)->fd);
@@ -121,6 +130,11 @@ static int drm_fence_status(struct pb_file *file, int sync_file, int *ret_status
 	}
 	*ret_status = info.status == 0 ? 1 : info.status < 0 ? info.status : 0; /* the kernel says 1 for done */
 	return 0;
+}
+
+static int drm_fd(struct pb_file *file)
+{
+	return to_node(file)->fd;
 }
 
 static const char *drm_path(struct pb_file *file)
@@ -196,5 +210,6 @@ const struct pb_backend pb_backend_drm = {
 	.mmap = drm_mmap,
 	.fence_status = drm_fence_status,
 	.path = drm_path,
+	.fd = drm_fd,
 	.atomic = drm_atomic,
 };

@@ -120,6 +120,11 @@ static int fence_status(struct pb_file *file, int sync_file, int *ret_status)
 	return 0;
 }
 
+static int file_fd(struct pb_file *file)
+{
+	return to_node(file)->fd;
+}
+
 static const char *path(struct pb_file *file)
 {
 	return to_node(file)->folder;
@@ -192,6 +197,7 @@ const struct pb_backend pb_backend_node = {
 	.mmap = do_mmap,
 	.fence_status = fence_status,
 	.path = path,
+	.fd = file_fd,
 	.atomic = atomic,
 	.gpu = &gpu_ops,
 };

@@ -165,6 +165,11 @@ int panbind_device_open_fd(int fd, struct panbind_device **ret_device, struct pa
 	return ret < 0 ? ret : adopt_file(file, ret_device, reterr);
 }
 
+int panbind_fd_is_render_node(int fd)
+{
+	return pb_drm_is_node(fd) || pb_node_is(fd);
+}
+
 struct panbind_device *panbind_device_ref(struct panbind_device *device)
 {
 	atomic_fetch_add(&device->refs, 1);

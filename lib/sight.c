@@ -142,6 +142,16 @@ static void cut(const struct pb_look *look, struct pb_page *page)
 	page->size = end - page->va;
 }
 
+/** Below MAP_SPARSE a sparse range is the device's own dummy, again and again. */
+static void note_dummy(const struct panbind_device *device, struct pb_page *page)
+{
+	if (device->dummy_bo && page->bo_handle == device->dummy_bo->handle && !page->dummy) {
+		page->dummy = 1;
+		page->bo_handle = 0;
+		page->bo_offset = 0;
+	}
+}
+
 static int look_at_pages(struct pb_look *look)
 {
 	pb_cleanup(free_held) struct held held = {0};
@@ -156,6 +166,7 @@ static int look_at_pages(struct pb_look *look)
 		if (ret < 0 || page.va >= end)
 			break;
 		cut(look, &page);
+		note_dummy(look->vm->device, &page);
 		va = page.va + page.size;
 		if (continues(&run, &page)) {
 			run.size += page.size;

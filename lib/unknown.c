@@ -19,7 +19,7 @@ int pb_vm_reserve(struct panbind_vm *vm, size_t ops)
 int pb_unknown_find(const struct pb_vamap *unknown, uint64_t va, uint64_t size, struct pb_range *ret_range)
 {
 	struct pb_range range;
-	if (!unknown || pb_vamap_next(unknown, va, &range) < 0 || (range.va > va && range.va - va >= size))
+	if (!unknown || size == 0 || pb_vamap_next(unknown, va, &range) < 0 || (range.va > va && range.va - va >= size))
 		return -ENOENT;
 	uint64_t from = range.va > va ? range.va : va, end = range.va + range.size;
 	if (end - va > size)

@@ -255,6 +255,18 @@ struct piece {
 	const struct truth *truth;
 };
 
+/** The handle that a BO has on the file of the VM, where page tables are seen. */
+static uint32_t handle_of(const struct panbind_device *device, const struct panbind_bo *bo)
+{
+	return bo->device == device ? bo->handle : pb_twin_handle(device, bo);
+}
+
+/** Of a program's VM: nothing was said of it, so nothing can be wrong. */
+static bool is_unknown(const struct panbind_vm *vm, const struct piece *piece)
+{
+	return !piece->shadow && pb_unknown_bytes(vm->unknown, piece->va, piece->size) == piece->size;
+}
+
 /** 1 they say the same, 0 they do not, -ENOMEM. */
 static int is_same(struct verify *verify, const struct piece *piece)
 {
@@ -273,7 +285,7 @@ static int is_same(struct verify *verify, const struct piece *piece)
 	if (offset != wanted)
 		return 0;
 	if (verify->result->source == PANBIND_SIGHT_PAGES)
-		return truth->object == shadow->bo->handle;
+		return truth->object == handle_of(verify->vm->device, shadow->bo);
 	return pair(verify, shadow->bo, truth->object);
 }
 
@@ -383,7 +395,7 @@ static int compare(struct verify *verify)
 		same = is_same(verify, &piece);
 		if (same < 0)
 			return same;
-		if (!same)
+		if (!same && !is_unknown(verify->vm, &piece))
 			add_difference(verify, &piece);
 	}
 	tell(verify);

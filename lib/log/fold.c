@@ -19,6 +19,7 @@ enum pb_effect pb_op_effect(uint8_t type)
 		return PB_EFFECT_SPARSE;
 	case PANBIND_LOG_UNMAP:
 	case PANBIND_LOG_SPARSE_RELEASE:
+	case PANBIND_LOG_UNKNOWN: /* what is not known is not part of the state */
 		return PB_EFFECT_CLEAR;
 	default:
 		return PB_EFFECT_NOTHING;

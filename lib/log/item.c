@@ -186,7 +186,7 @@ static int resolve_op(struct build *b, uint32_t index)
 	uint32_t applied = b->item->entry.applied;
 	int err;
 
-	if ((unsigned)op->type > PANBIND_LOG_SPARSE_RELEASE)
+	if ((unsigned)op->type > PANBIND_LOG_UNKNOWN)
 		return pb_log_error(b->reterr, -EINVAL, "no type of op: %d", op->type);
 	*row = (struct pb_row_op){.index = index,
 				  .type = (uint8_t)op->type,

@@ -81,7 +81,7 @@ static inline bool pb_ran_out_here(int err, const struct panbind_error *error)
 
 static inline bool pb_is_sparse_op(uint8_t type)
 {
-	return type >= PANBIND_LOG_SPARSE_RESERVE;
+	return type >= PANBIND_LOG_SPARSE_RESERVE && type <= PANBIND_LOG_SPARSE_RELEASE;
 }
 
 /* ---- replay_async.c ---- */

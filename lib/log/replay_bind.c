@@ -42,6 +42,7 @@ static int add_to(struct panbind_batch *batch, const struct pb_row_op *op, struc
 	case PANBIND_LOG_MAP:
 		return panbind_batch_map(batch, op->va, op->size, bo, op->bo_offset, op->flags, reterr);
 	case PANBIND_LOG_UNMAP:
+	case PANBIND_LOG_UNKNOWN:
 		return panbind_batch_unmap(batch, op->va, op->size, reterr);
 	case PANBIND_LOG_MAP_SPARSE:
 		return panbind_batch_map_sparse(batch, op->va, op->size, reterr);
@@ -201,6 +202,7 @@ static int apply_op(struct pb_replay *r, const struct pb_row *row, const struct 
 	if (err < 0 || r->failed_seq == row->entry.seq)
 		return err;
 	r->result.ops++;
+	r->result.unknown += op->type == PANBIND_LOG_UNKNOWN;
 	if (!alone) {
 		err = pb_replay_add_op(r, row->entry.seq, op, bo, &error);
 	} else {
@@ -354,14 +356,14 @@ static int fail_alone(struct pb_replay *r, const struct pb_row *row)
 	return 0;
 }
 
-/* What depended on the moment cannot be expected again: a stop, a bind in flight, a VM given up, a change since; what a
- * script found wrong outside its ops cannot be tried at all. */
+/* What depended on the moment cannot be expected again: a stop, a bind in flight, a VM given up, a change since, a
+ * program's mapping that was not known; what a script found wrong outside its ops cannot be tried at all. */
 static bool can_fail(const struct pb_row *row)
 {
 	const struct panbind_log_entry *entry = &row->entry;
 
 	if (row->op_count == 0 || entry->failing_op == PANBIND_NO_OP || entry->result == -ECANCELED ||
-	    entry->result == -EUCLEAN || entry->result == -ESTALE ||
+	    entry->result == -EUCLEAN || entry->result == -ESTALE || entry->result == -ENODATA ||
 	    (entry->result == -EBUSY && entry->stage == PANBIND_STAGE_VALIDATE))
 		return false;
 	for (size_t i = 0; i < row->op_count; i++)

@@ -37,6 +37,12 @@ static int make_vm(struct pb_replay *r, struct pb_object *object, uint64_t seq)
 	return 0;
 }
 
+/* A program's BO is one like any other where it is made again. */
+static uint32_t bo_flags(const struct pb_object *object)
+{
+	return object->flags & ~PANBIND_LOG_ADOPTED;
+}
+
 static int make_bo(struct pb_replay *r, struct pb_object *object, uint64_t seq)
 {
 	struct panbind_vm *exclusive = object->exclusive_vm ? pb_replay_vm(r, object->exclusive_vm, seq) : NULL;
@@ -45,7 +51,7 @@ static int make_bo(struct pb_replay *r, struct pb_object *object, uint64_t seq)
 	int err = -ENOENT;
 
 	if (!object->exclusive_vm || exclusive)
-		err = panbind_bo_create(r->device, object->size, object->flags, exclusive, &bo, &error);
+		err = panbind_bo_create(r->device, object->size, bo_flags(object), exclusive, &bo, &error);
 	if (pb_ran_out_here(err, &error))
 		return err;
 	if (err < 0) {
@@ -116,7 +122,7 @@ static int fail_to_make(struct pb_replay *r, const struct pb_row *row, struct pb
 	if (row->entry.kind == PANBIND_LOG_VM_CREATE)
 		err = panbind_vm_create(r->device, object->size, &vm, &got);
 	else
-		err = panbind_bo_create(r->device, object->size, object->flags, NULL, &bo, &got);
+		err = panbind_bo_create(r->device, object->size, bo_flags(object), NULL, &bo, &got);
 	panbind_vm_destroy(vm);
 	panbind_bo_unref(bo);
 	got.code = err;

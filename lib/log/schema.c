@@ -64,7 +64,7 @@ static const char names[] =
 	" (6,'bind'),(7,'vm.lost'),(8,'sync'),(9,'note');"
 	"CREATE TABLE op_name(id INTEGER PRIMARY KEY, name TEXT);"
 	"INSERT INTO op_name VALUES(0,'map'),(1,'unmap'),(2,'map-sparse'),(3,'sync-only'),(4,'sparse-reserve'),"
-	" (5,'sparse-bind'),(6,'sparse-unbind'),(7,'sparse-release');"
+	" (5,'sparse-bind'),(6,'sparse-unbind'),(7,'sparse-release'),(8,'unknown');"
 	"CREATE TABLE outcome_name(id INTEGER PRIMARY KEY, name TEXT);"
 	"INSERT INTO outcome_name VALUES(0,'applied'),(1,'rolled-back'),(2,'partial'),(3,'unknown');"
 	"CREATE TABLE stage_name(id INTEGER PRIMARY KEY, name TEXT);"
@@ -99,7 +99,8 @@ static const char *const upgrades[PANBIND_LOG_SCHEMA] = {
 	[1] = "ALTER TABLE txn ADD COLUMN digest TEXT",
 	[2] = "ALTER TABLE entry ADD COLUMN tid INTEGER; INSERT INTO kind_name VALUES(8,'sync'),(9,'note');"
 	      " DROP VIEW log; " LOG_VIEW,
-	[3] = "ALTER TABLE snapshot_mapping ADD COLUMN argv INTEGER; " ARGV_TABLE,
+	[3] = "ALTER TABLE snapshot_mapping ADD COLUMN argv INTEGER; INSERT INTO op_name "
+	      "VALUES(8,'unknown'); " ARGV_TABLE,
 };
 
 int pb_schema_upgrade(sqlite3 *db, struct panbind_error *reterr)

@@ -10,7 +10,7 @@ static int add_bo(const struct panbind_log_state_object *object, struct panbind_
 		.name = object->object.ref.name,
 		.generation = object->object.ref.generation,
 		.size = object->object.size,
-		.flags = object->object.flags,
+		.flags = object->object.flags & ~PANBIND_LOG_ADOPTED,
 		.nameless = object->destroyed_seq != 0,
 		.exclusive = object->object.exclusive_vm.name != NULL,
 	};

@@ -139,6 +139,7 @@ static const char *const op_names[] = {
 	[PANBIND_LOG_SPARSE_BIND] = "sparse-bind",
 	[PANBIND_LOG_SPARSE_UNBIND] = "sparse-unbind",
 	[PANBIND_LOG_SPARSE_RELEASE] = "sparse-release",
+	[PANBIND_LOG_UNKNOWN] = "unknown",
 };
 
 static const char *const durability_names[] = {"none", "write", "sync"};
@@ -171,7 +172,7 @@ enum panbind_log_kind panbind_log_kind_from_name(const char *name)
 
 int panbind_log_op_from_name(const char *name)
 {
-	for (int i = 0; name && i <= PANBIND_LOG_SPARSE_RELEASE; i++)
+	for (int i = 0; name && i <= PANBIND_LOG_UNKNOWN; i++)
 		if (strcmp(op_names[i], name) == 0)
 			return i;
 	return -EINVAL;

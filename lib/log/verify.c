@@ -84,7 +84,7 @@ static void check_op(struct check *c, const struct pb_row *row, size_t i)
 
 	if (op->index != i)
 		complain(c, row->entry.seq, "op %zu of the entry has the index %u", i, op->index);
-	if (op->type > PANBIND_LOG_SPARSE_RELEASE)
+	if (op->type > PANBIND_LOG_UNKNOWN)
 		complain(c, row->entry.seq, "op %zu of the entry has the unknown type %u", i, op->type);
 	if (op->vm || applied)
 		check_object(c, row, op->vm, PB_OBJECT_VM, applied, "a VM");

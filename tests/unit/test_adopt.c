@@ -218,6 +218,31 @@ static void what_cannot_be_held_stays_unknown(void **state)
 	assert_int_equal(size, 64 * K);
 }
 
+static void a_look_at_a_part_ends_with_that(void **state)
+{
+	uint64_t va, size;
+
+	adopt();
+
+	assert_int_equal(look(VA + 64 * K, 64 * K).unknown, 0);
+
+	assert_int_equal(panbind_vm_next_unknown(room.vm, 0, &va, &size), 0);
+	assert_int_equal(size, VA + 64 * K);
+	assert_int_equal(panbind_vm_next_unknown(room.vm, va + size, &va, &size), 0);
+	assert_int_equal(va, VA + 128 * K);
+}
+
+static void a_part_of_what_cannot_be_held_is_counted_as_such(void **state)
+{
+	struct pb_uapi_bo_create args = {.size = 64 * K, .exclusive_vm_id = room.id};
+
+	assert_int_equal(rig_ioctl(room.file, PB_IOCTL_BO_CREATE, &args), 0);
+	assert_int_equal(rig_bind(room.file, room.id, rig_map(2 * VA, 64 * K, args.handle, 0, 0)), 0);
+	adopt();
+
+	assert_int_equal(look(2 * VA - 32 * K, 64 * K).unknown, 32 * K);
+}
+
 /* Given the first 16 KiB unknown, and the program's mapping behind it. */
 static void make_unknown(void)
 {
@@ -366,6 +391,8 @@ int main(void)
 		TEST(the_program_sees_what_is_mapped_for_it),
 		TEST(a_rollback_does_not_trust_the_programs_handles),
 		TEST(what_cannot_be_held_stays_unknown),
+		TEST(a_look_at_a_part_ends_with_that),
+		TEST(a_part_of_what_cannot_be_held_is_counted_as_such),
 		TEST(by_force_it_is_displaced),
 		TEST(what_was_displaced_by_force_is_not_rolled_back_blindly),
 		TEST(a_plan_says_what_is_not_known),
