@@ -444,9 +444,8 @@ static int bind(struct call_log *log, const struct call *call, struct panbind_er
 	struct panbind_log_entry entry = entry_of(log, call, PANBIND_LOG_BIND);
 	struct call_object *vm;
 	char *texts = NULL, *text;
-	int err = ops_in_place(call) || !call->err
-			  ? find_object(log, call, CALL_KIND_VM, call->id, log->options.va_range, &vm, reterr)
-			  : 0;
+	bool applied = call->id && (ops_in_place(call) || !call->err); /* id 0: not known which VM */
+	int err = applied ? find_object(log, call, CALL_KIND_VM, call->id, log->options.va_range, &vm, reterr) : 0;
 
 	if (err == 0 && reserve_ops(log, call->op_count) < 0)
 		err = no_memory(reterr);

@@ -56,6 +56,30 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
+/* What is there and what is not, also without -v: whoever reads the result must not take it for all. */
+static void tell_strace(struct cmd *cmd, const struct strace_counts *counts)
+{
+	json_t *json;
+
+	error_note(cmd, 0,
+		   "from strace: %" PRIu64 " ioctls of DRM nodes, %" PRIu64
+		   " of them VM_BINDs; strace shows who made them, when, for how long and with what result, "
+		   "and nothing of what they bound",
+		   counts->ioctls, counts->binds);
+	if (counts->others || counts->unfinished || counts->strange)
+		error_note(cmd, 0,
+			   "left out: %" PRIu64 " other ioctls, %" PRIu64 " that never returned, %" PRIu64
+			   " that are not understood",
+			   counts->others, counts->unfinished, counts->strange);
+	if (!cmd->out.json)
+		return;
+	json = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "ioctls", (json_int_t)counts->ioctls, "binds",
+			 (json_int_t)counts->binds, "others", (json_int_t)counts->others, "signals",
+			 (json_int_t)counts->signals, "exits", (json_int_t)counts->exits, "unfinished",
+			 (json_int_t)counts->unfinished, "not_understood", (json_int_t)counts->strange);
+	json_object_set_new(cmd->out.doc, "strace", json);
+}
+
 static void write_result(struct cmd *cmd, const struct import *import, const char *text)
 {
 	const char *what = import->text_name && strcmp(import->text_name, "script") == 0 ? "commands" : "entries";
@@ -102,17 +126,21 @@ static int to_text(struct import *import, bool perfetto, char **ret_text)
 static int convert(struct cmd *cmd, struct import *import, const struct source *source,
 		   const struct arguments *arguments)
 {
+	const bool strace = strace_is(source);
+	struct strace_counts counts = {0};
 	char *text = NULL;
 	int error, status;
 
 	import->live = json_object();
 	import->regions = json_object();
 	import->text_name = arguments->log ? NULL : arguments->perfetto ? "trace" : "script";
-	error = trace_read(&import->trace, source);
+	error = strace ? strace_read(&import->trace, source, &counts) : trace_read(&import->trace, source);
 	if (!error)
 		error = arguments->log ? import_to_log(import, arguments->log)
 				       : to_text(import, arguments->perfetto, &text);
 	status = finish(cmd, import, error, text);
+	if (strace && !error)
+		tell_strace(cmd, &counts);
 	json_decref(import->live);
 	json_decref(import->regions);
 	trace_free(&import->trace);
@@ -128,9 +156,9 @@ int cmd_import(struct cmd *cmd, int argc, char **argv)
 	int status;
 
 	cmd_parse(cmd, options, parse, "FILE|-",
-		  "Turn a recorded trace of DRM ioctls (JSON lines, also .xz) into a script on standard output, or "
-		  "into a "
-		  "log.",
+		  "Turn a recorded trace of DRM ioctls (JSON lines, or what strace prints, also .xz) into a script on "
+		  "standard "
+		  "output, a log, or a picture of its times.",
 		  argc, argv, &arguments);
 	import.trace.keep_going = arguments.keep_going;
 	status = source_read(cmd, arguments.file, &source);

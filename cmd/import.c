@@ -408,9 +408,22 @@ static size_t find_ioctl(const struct trace_record *record)
 	return i;
 }
 
+/* A call of which only when, who and what came of it is known. */
+static int import_bare(struct import *import, const struct trace_record *record)
+{
+	import_comment(import, "%" PRIu64 ".%06u pid %" PRId64 " fd %" PRId64 ": %s %s, %" PRIu64 " us",
+		       record->start / 1000000000, (unsigned)(record->start % 1000000000 / 1000), record->pid,
+		       record->fd, record->name, record->ret < 0 ? panbind_errno_name(record->err) : "ok",
+		       record->duration / 1000);
+	return 0;
+}
+
 static int import_record(struct import *import, const struct trace_record *record)
 {
 	size_t i = find_ioctl(record);
+
+	if (record->bare)
+		return import_bare(import, record);
 
 	if (i < IOCTLS)
 		return ioctls[i].import(import, record);
@@ -431,7 +444,7 @@ static void look_at_files(struct import *import)
 		const struct trace_record *record = &import->trace.records[i];
 		size_t at = find_ioctl(record);
 
-		if (at == IOCTLS || !ioctls[at].creates)
+		if (at == IOCTLS || !ioctls[at].creates || record->bare)
 			continue;
 		if (!first)
 			first = record;

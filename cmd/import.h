@@ -13,8 +13,10 @@
  *
  * A log of the same trace has no such needs: import_log.c hands each line on as a call.
  *
- * trace.c reads lines and fields, trace_bind.c VM_BIND of a line; import.c is the loop and the ioctls on VMs, BOs and
- * syncobjs, import_bind.c VM_BIND in a script.
+ * What strace(1) prints is a trace, too, of calls whose arguments are not known (bare): their times, and no more.
+ *
+ * trace.c reads lines and fields, trace_strace.c lines of strace, trace_bind.c VM_BIND of a line; import.c is the loop
+ * and the ioctls on VMs, BOs and syncobjs, import_bind.c VM_BIND in a script.
  */
 #ifndef CMD_IMPORT_H
 #define CMD_IMPORT_H
@@ -36,6 +38,7 @@ struct trace_record {
 	const char *name;
 	int64_t ret;
 	int err;
+	bool bare;		   /* what the call points to is not known: no args, no out */
 	json_t *json, *args, *out; /* args and out may be NULL */
 };
 
@@ -54,6 +57,22 @@ struct trace {
  */
 int trace_read(struct trace *trace, const struct source *source);
 void trace_free(struct trace *trace);
+
+/** Add a record; @json is consumed. 0 or a negative errno, reported. */
+int trace_add(struct trace *trace, uint32_t line, json_t *json, bool bare);
+
+/* ---- trace_strace.c: what strace(1) prints ---- */
+
+/** What was in it. */
+struct strace_counts {
+	uint64_t ioctls, binds; /* of DRM; VM_BINDs among them */
+	uint64_t others;	/* ioctls of something else */
+	uint64_t signals, exits;
+	uint64_t unfinished, strange; /* ioctls that never returned; lines of ioctls that are not understood */
+};
+bool strace_is(const struct source *source);
+/** Read all lines. 0 or a negative errno, reported but for -ECANCELED. */
+int strace_read(struct trace *trace, const struct source *source, struct strace_counts *counts);
 
 /* ---- Fields: @path names the field in messages, "args.ops[2].va" ---- */
 

@@ -238,6 +238,19 @@ static int draw_call(struct log_import *to, const struct trace_record *record, c
 	return err;
 }
 
+/* All that a log can say of a call without its arguments: that there was a VM_BIND. A picture shows every call. */
+static int add_bare(struct log_import *to, const struct trace_record *record, struct call *call)
+{
+	if (to->perfetto)
+		return draw_call(to, record, call);
+	if (strcmp(record->name, "PANTHOR_VM_BIND") != 0)
+		return 0;
+	call->type = CALL_VM_BIND;
+	call->note = "what it bound is not in the trace";
+	to->import->binds++;
+	return call_log_add(to->calls, call, &to->error);
+}
+
 /* ---- The loop ---- */
 
 static int add_failed(struct log_import *to, const struct trace_record *record, const char *id_path)
@@ -267,6 +280,8 @@ static int add_record(struct log_import *to, const struct trace_record *record)
 	int err = 0;
 
 	to->record = record;
+	if (record->bare)
+		return add_bare(to, record, &call);
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		if (strcmp(lines[i].name, record->name) != 0)
 			continue;

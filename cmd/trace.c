@@ -171,6 +171,18 @@ static int add(struct trace *trace, const struct trace_record *record)
 	return 0;
 }
 
+int trace_add(struct trace *trace, uint32_t line, json_t *json, bool bare)
+{
+	struct trace_record record = {.line = line, .json = json, .bare = bare};
+	int error = json ? read_common(trace, &record) : -ENOMEM;
+
+	if (!error)
+		error = add(trace, &record);
+	if (error)
+		json_decref(json);
+	return error;
+}
+
 static bool is_blank(const char *text, size_t size)
 {
 	return strspn(text, " \t\r") >= size;
