@@ -116,7 +116,7 @@ static void __attribute__((noreturn)) become(char **argv, const struct image *im
 	signal(SIGPIPE, SIG_DFL); /* ours, not the user's wish */
 	if (image->fds)
 		setrlimit(RLIMIT_NOFILE, image->fds);
-	setenv("LD_PRELOAD", image->preload, 1);
+	setenv("LD_PRELOAD", image->preload ? image->preload : "", 1); /* there is one: for the analyzer */
 	for (size_t i = 0; i < image->count; i++)
 		setenv(image->variables[i].name, image->variables[i].value, 1);
 	execvp(argv[0], argv);

@@ -21,6 +21,7 @@ union control {
 
 int node_send(int to, struct node_message *message, const void *data, size_t size, int fd)
 {
+	/* It loses the const, and is only read: as in writev(2). NOLINTNEXTLINE(performance-no-int-to-ptr) */
 	struct iovec iov[2] = {{message, sizeof(*message)}, {(void *)(uintptr_t)data, size}};
 	union control control = {.header = {
 					 .cmsg_len = CMSG_LEN(sizeof(int)),

@@ -166,7 +166,7 @@ static int read_name(int fd, uint64_t *ret_id)
 static void open_file(struct node_peer *peer)
 {
 	struct node_message answer = {.type = NODE_RETURN};
-	struct node_file *file;
+	struct node_file *file = NULL;
 	int fd = peer->fd;
 	uint64_t id;
 
@@ -174,7 +174,7 @@ static void open_file(struct node_peer *peer)
 	if (!answer.ret)
 		answer.ret = node_file_open(peer, id, &file);
 	node_send(fd, &answer, NULL, 0, -1);
-	if (!answer.ret)
+	if (file)
 		node_file_watch(peer->sim, file);
 }
 

@@ -91,8 +91,8 @@ ssize_t node_peer_receive(struct node_peer *peer, struct node_message *message, 
 
 /* ---- node_serve.c ---- */
 
-/** Thread of a connection; @peer is its own to free. */
-void *node_serve(void *peer);
+/** Thread of a connection; @arg: the struct node_peer, its own to free. */
+void *node_serve(void *arg);
 /** It has ended: forget and free it. node_server.c. */
 void node_peer_end(struct node_peer *peer);
 
