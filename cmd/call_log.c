@@ -200,7 +200,8 @@ static int end_object(struct call_log *log, const struct call *call, enum call_k
 static int emit_failed(struct call_log *log, const struct call *call, enum panbind_log_kind kind,
 		       struct panbind_error *reterr)
 {
-	struct call_object object = {.generation = 1, .size = call->size};
+	/* What was broken off has no size: a replay does not try whether it fails again. */
+	struct call_object object = {.generation = 1, .size = call->unfinished ? 0 : call->size};
 
 	snprintf(object.name, sizeof(object.name), "%snone%" PRIu64, call->prefix ? call->prefix : "", ++log->failed);
 	return emit_create(log, call, kind, &object, NULL, reterr);

@@ -34,6 +34,7 @@ struct recording {
 	struct record_calls *calls;
 	struct recorder *recorder;
 	struct panbind_error error; /* why it ended early */
+	char *argv;		    /* the command, in words */
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -98,11 +99,12 @@ static char *choose_path(const char *given, const char *command)
 static char *join_words(char **argv)
 {
 	char *text;
-	size_t size;
+	size_t size = 0;
 	FILE *stream = open_memstream(&text, &size);
 
 	if (!stream)
 		return NULL;
+	fflush(stream); /* from here on @size is right */
 	for (int i = 0; argv[i] && size < PANBIND_LOG_MAX_TEXT / 2; i++, fflush(stream))
 		fprintf(stream, "%s%s", i ? " " : "", argv[i]);
 	return fclose(stream) ? NULL : text;
@@ -133,14 +135,14 @@ static int begin(struct recording *recording, char **argv)
 {
 	const struct call_log_options options = {.emit = emit, .data = recording};
 	const struct recorder_sink sink = {take, tend, recording};
-	char *words = join_words(argv);
-	int err = words ? record_calls_create(&options, &recording->calls) : -ENOMEM;
+	int err;
 
+	recording->argv = join_words(argv);
+	err = recording->argv ? record_calls_create(&options, &recording->calls) : -ENOMEM;
 	if (err == 0)
-		err = record_calls_start(recording->calls, words, &recording->error);
+		err = record_calls_start(recording->calls, recording->argv, &recording->error);
 	if (err == 0)
 		err = recorder_create(&sink, &recording->recorder);
-	free(words);
 	return err < 0 ? say(recording, err) : 0;
 }
 
@@ -256,5 +258,6 @@ int cmd_record(struct cmd *cmd, int argc, char **argv)
 	if (recording.sink)
 		record_sink_close(recording.sink, &lost);
 	free(recording.path);
+	free(recording.argv);
 	return status;
 }

@@ -14,6 +14,7 @@
 
 struct record_calls {
 	struct call_log *log;
+	const char *argv;  /* of the command that is recorded; borrowed */
 	int64_t offset_ns; /* from the events' clock to the log's */
 	struct call_op *ops;
 	struct call_sync *syncs;
@@ -62,6 +63,7 @@ void record_calls_destroy(struct record_calls *calls)
 
 int record_calls_start(struct record_calls *calls, const char *argv, struct panbind_error *reterr)
 {
+	calls->argv = argv;
 	call_log_set_argv(calls->log, argv);
 	return call_log_start(calls->log, (uint64_t)now_ns(CLOCK_REALTIME), "a recording", reterr);
 }
@@ -70,6 +72,8 @@ int record_calls_note(struct record_calls *calls, const char *text, struct panbi
 {
 	const struct call call = {.type = CALL_NOTE, .note = text, .start_ns = (uint64_t)now_ns(CLOCK_REALTIME)};
 
+	call_log_set_argv(calls->log, calls->argv);
+	call_log_set_user(calls->log, PANBIND_LOG_NO_ID, PANBIND_LOG_NO_ID);
 	return call_log_add(calls->log, &call, reterr);
 }
 

@@ -11,7 +11,7 @@ struct record_calls;
 /** @options: emit and data. */
 int record_calls_create(const struct call_log_options *options, struct record_calls **ret_calls);
 void record_calls_destroy(struct record_calls *calls);
-/** The entry that everything begins with. */
+/** The entry that everything begins with. @argv: the command; borrowed until the end. */
 int record_calls_start(struct record_calls *calls, const char *argv, struct panbind_error *reterr);
 /** As struct recorder_sink has it. */
 int record_calls_add(struct record_calls *calls, const struct record_process *process, const struct record_file *file,

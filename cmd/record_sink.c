@@ -14,6 +14,7 @@
 #define SPARE_BYTES   (512 << 10)
 #define LAST_TRIES    8 /* at the end, while the disk is full */
 #define LAST_NAP_NS   150000000
+#define ANSWER_NAP_NS 500000
 #define WORDS_OF_LOSS "the recording ends here: %s; what was done after this is missing"
 
 /** A copy of an entry, with its ops and strings in one piece. */
@@ -252,11 +253,18 @@ int record_sink_open(const char *path, size_t limit, struct record_sink **ret_si
 	return 0;
 }
 
-static void nap(void)
+static void nap(long ns)
 {
-	const struct timespec time = {0, LAST_NAP_NS};
+	const struct timespec time = {0, ns};
 
 	nanosleep(&time, NULL);
+}
+
+/* The log answers on a thread of its own, just after what panbind_log_flush() waits for. */
+static void wait_for_answers(const struct record_sink *sink)
+{
+	while (atomic_load(&sink->written) + atomic_load(&sink->refused) < sink->sent)
+		nap(ANSWER_NAP_NS);
 }
 
 /* Until all is written or the disk has had its chances. */
@@ -265,12 +273,13 @@ static void write_out(struct record_sink *sink)
 	for (int tries = 0; tries < LAST_TRIES; tries++) {
 		record_sink_tend(sink);
 		panbind_log_flush(sink->log);
+		wait_for_answers(sink);
 		free_written(sink);
 		if (!sink->first)
 			return;
 		take_back_refused(sink);
 		if (panbind_log_ready(sink->log) < 0)
-			nap();
+			nap(LAST_NAP_NS);
 	}
 }
 
@@ -284,7 +293,7 @@ static void say_what_is_lost(struct record_sink *sink, int why)
 	for (int tries = 0; tries < LAST_TRIES; tries++) {
 		if (panbind_log_append_wait(sink->log, &note, PANBIND_LOG_DURABLE_WRITE, NULL, NULL) == 0)
 			return;
-		nap();
+		nap(LAST_NAP_NS);
 	}
 }
 
