@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Sweep when there are this many, then at twice what is left: the cost of a sweep stays constant for each export. */
@@ -124,13 +125,19 @@ static void registry_add(struct entry *entry)
 	put_all(closed);
 }
 
-/* 0 when the fd is no socket, which no cookie is. */
+/*
+ * 0 when the fd is no socket, which no cookie is. Where sockets have none (qemu-user knows no SO_COOKIE) their inodes'
+ * numbers do: they come again only after four thousand million others.
+ */
 static uint64_t cookie_of(int fd)
 {
 	uint64_t cookie = 0;
 	socklen_t size = sizeof(cookie);
+	struct stat st;
 
-	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) ? 0 : cookie;
+	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0)
+		return cookie;
+	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
 }
 
 /* NULL with the errno in *ret_error. */

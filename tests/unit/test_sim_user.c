@@ -238,8 +238,9 @@ static int refuse_process_vm(void)
 }
 
 /* Exit status of the child: 0, or the number of the check that failed; 77 when there is no seccomp here. */
-static int copy_in_a_sandbox(void)
+static int copy_in_a_sandbox(struct edge *edge)
 {
+	unsigned char buffer[3 * PAGE];
 	uint32_t from = 42, to = 0;
 
 	if (refuse_process_vm())
@@ -253,6 +254,19 @@ static int copy_in_a_sandbox(void)
 		return 3;
 	if (sim_copy_to_user(~UINT64_C(7), &to, sizeof(to)) != -EFAULT)
 		return 4;
+	/* more than a pipe takes at once, from an odd address */
+	memset(buffer, 7, sizeof(buffer));
+	if (sim_copy_from_user(buffer + 1, addr(buffer), 2 * PAGE + 3) || buffer[2 * PAGE + 3] != 7)
+		return 5;
+	/* memory that is there and may not be touched */
+	if (sim_copy_from_user(buffer, addr(edge->page + PAGE - 8), 16) != -EFAULT)
+		return 6;
+	if (sim_copy_to_user(addr(edge->page + PAGE - 8), buffer, 16) != -EFAULT)
+		return 7;
+	mprotect(edge->page, PAGE, PROT_READ);
+	if (sim_copy_to_user(addr(edge->page), &to, sizeof(to)) != -EFAULT ||
+	    sim_copy_from_user(&to, addr(edge->page), sizeof(to)))
+		return 8;
 	return 0;
 }
 
@@ -263,7 +277,7 @@ static void a_sandbox_that_refuses_the_call_still_gets_copies(void **state)
 
 	assert_true(child >= 0);
 	if (!child)
-		_exit(copy_in_a_sandbox());
+		_exit(copy_in_a_sandbox(*state));
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFEXITED(status));
 	if (WEXITSTATUS(status) == 77)
@@ -307,7 +321,8 @@ int main(void)
 		cmocka_unit_test(hostile_counts_and_strides_are_refused),
 		cmocka_unit_test_setup_teardown(array_over_the_edge_faults, edge_setup, edge_teardown),
 		cmocka_unit_test(an_empty_array_is_never_looked_at),
-		cmocka_unit_test(a_sandbox_that_refuses_the_call_still_gets_copies),
+		cmocka_unit_test_setup_teardown(a_sandbox_that_refuses_the_call_still_gets_copies, edge_setup,
+						edge_teardown),
 		cmocka_unit_test(a_forked_child_copies_its_own_memory),
 	};
 
