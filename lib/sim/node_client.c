@@ -371,12 +371,10 @@ static int name_file(int fd, const char *folder)
 static int connect_file(int fd, const char *folder)
 {
 	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
-	size_t length = strlen(folder);
 
-	if (length + sizeof("/" NODE_SOCKET) > sizeof(path))
+	if (strlen(folder) + sizeof("/" NODE_SOCKET) > sizeof(path))
 		return -ENAMETOOLONG;
-	strcpy(path, folder);
-	strcpy(path + length, "/" NODE_SOCKET);
+	stpcpy(stpcpy(path, folder), "/" NODE_SOCKET);
 	return node_connect(fd, path);
 }
 
