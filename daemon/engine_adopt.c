@@ -324,7 +324,7 @@ int engine_vm_drop(struct engine *engine, struct request *request)
 	int r = 0;
 
 	if (!call->name == !call->pid)
-		return refuse(request, RPC_PARAMS, EINVAL, NULL, "either `name` or `pid` must be given");
+		return refuse(request, RPC_PARAMS, EINVAL, NULL, "either `name` or `pid`, and not both, is required");
 	if (call->name && !adopted && panbind_session_vm(engine->session, call->name))
 		return refuse(request, RPC_FAILED, EINVAL, "/params/name",
 			      "%s is a VM of the daemon's own: vm.destroy ends it", call->name);
