@@ -413,7 +413,7 @@ static const char *slice_name(const struct panbind_log_entry *entry, char name[6
  * the picture shows them. */
 static json_t *slice_args(const struct panbind_log_entry *entry)
 {
-	static const char *const said[] = {"time", "pid", "latency_ns", "durability", "kind"};
+	static const char *const said[] = {"time", "pid", "tid", "latency_ns", "durability", "kind"};
 	json_t *args = entry_json(entry), *ops = json_object_get(args, "ops");
 
 	for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++)
