@@ -357,6 +357,7 @@ static int add_entry(const struct load *load, const struct panbind_log_entry *en
 		step->measured = kind_of_entry(entry->kind);
 	step->seq = entry->seq;
 	step->pid = entry->pid;
+	step->tid = entry->tid;
 	step->time_ns = entry->time_ns - (int64_t)entry->latency_ns;
 	step->recorded_ns = entry->result ? 0 : entry->latency_ns;
 	return 0;

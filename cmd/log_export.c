@@ -137,7 +137,7 @@ static int export_entries(struct panbind_log *log, uint64_t since, struct perfet
 		return r;
 	while (r >= 0 && !limit_reached() && !ferror(stdout) && (r = panbind_log_read(reader, &entry)) == 1) {
 		if (perfetto)
-			r = perfetto_entry(perfetto, entry, 0);
+			r = perfetto_entry(perfetto, entry, entry->tid);
 		else
 			entry_json_line(entry_json(entry));
 	}

@@ -8,7 +8,7 @@ TRACES=$SOURCE/tests/data/traces
 
 # ---- A trace of a real program: every VM_BIND once a round ----
 status "a benchmark" 0 "$PANBIND" -j -d sim:minor=0 replay --bench=3 --verify small.db
-json "counts rounds, VM_BINDs, ops, threads" '.bench | .rounds, (.seconds | length), .binds, .ops, .threads, .left_out' $'3\n3\n60\n458\n1\n0'
+json "counts rounds, VM_BINDs, ops, threads" '.bench | .rounds, (.seconds | length), .binds, .ops, .threads, .left_out' $'3\n3\n60\n458\n2\n0'
 json "the kinds, sync and async" '[.bench.kinds[] | [.kind, .async, .calls, .ops]] | tojson' \
 	'[["map",false,17,137],["map",true,32,310],["unmap",false,10,10],["sync-only",true,1,1],["vm.create",false,1,0],["vm.destroy",false,1,0],["bo.create",false,9,0],["bo.destroy",false,9,0]]'
 json "the sizes of batches" '[.bench.batches[] | [.batch, .async, .calls, .ops]] | tojson' \
@@ -22,7 +22,7 @@ recorded=$(jq -s '[.[] | select(.name == "PANTHOR_VM_BIND" and (.args.flags | to
 is "the recorded latency is the trace's" "$(jq '.bench.kinds[] | select(.kind == "map" and .async) | .recorded_ns.max' a.json)" "$recorded"
 
 status "as text" 0 "$PANBIND" -d sim:minor=0 replay --bench=2 small.db
-like "the head" "$(out)" "^small.db on sim:minor=0: 2 rounds of 60 binds with 458 ops, 1 thread$"
+like "the head" "$(out)" "^small.db on sim:minor=0: 2 rounds of 60 binds with 458 ops, 2 threads$"
 like "the rate" "$(out)" "^ops/s: [0-9]+ \([0-9]+ to [0-9]+\); recorded: [0-9]+ in [0-9.]+ s$"
 like "a row" "$(out)" "^map +async +32 +310 +[0-9.]+ .* [0-9.]+$"
 status "one entry less" 0 "$PANBIND" -j -d sim:minor=0 replay --bench=1 --until=60 --verify small.db
