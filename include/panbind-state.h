@@ -80,10 +80,10 @@ enum panbind_backing { PANBIND_BACKING_NONE = 0, PANBIND_BACKING_BO, PANBIND_BAC
 
 /** One side of a difference. */
 struct panbind_state_side {
-	enum panbind_backing backing;
 	const struct panbind_state_bo *bo; /* of PANBIND_BACKING_BO; valid as long as its state */
 	uint64_t bo_offset;		   /* of the first page */
-	uint32_t flags;			   /* PANBIND_MAP_* */
+	enum panbind_backing backing;
+	uint32_t flags; /* PANBIND_MAP_* */
 };
 
 enum panbind_difference_type {
@@ -98,16 +98,16 @@ enum panbind_difference_type {
  */
 struct panbind_state_difference {
 	enum panbind_difference_type type;
+	int anew; /* in such a region: what is gone and what is new are told apart, and the GPU sees a hole between */
 	uint64_t va, size;
 	struct panbind_state_side from, to;
-	int anew; /* in such a region: what is gone and what is new are told apart, and the GPU sees a hole between */
 };
 
 /** What a difference comes down to. */
 struct panbind_state_op {
 	enum panbind_change_type type; /* MAP, UNMAP, MAP_SPARSE, SPARSE_RESERVE, SPARSE_RELEASE */
-	uint64_t va, size, bo_offset;
 	uint32_t flags;
+	uint64_t va, size, bo_offset;
 	const struct panbind_state_bo *bo; /* of MAP, as @to knows it */
 	struct panbind_bo *object;	   /* of MAP, when either state has it; else NULL */
 };

@@ -65,6 +65,15 @@ int pb_error_at_op(struct panbind_error *reterr, int code, enum panbind_stage st
 int pb_error_at_place(struct panbind_error *reterr, int code, enum panbind_stage stage, const char *file, uint32_t line,
 		      uint32_t column, const char *format, ...) __attribute__((format(printf, 7, 8)));
 
+/* ---- array.c ---- */
+
+/** An array of @count items, all zero, to be freed with free(). NULL without memory. */
+void *pb_array_create(size_t count, size_t item_size);
+/** Let an array have room for @wanted items of @item_size bytes. 0, or -ENOMEM and nothing has changed. */
+int pb_array_reserve(void **array, size_t *room, size_t wanted, size_t item_size);
+/** Make room for one more item behind @count others, by doubling. Errors: as above. */
+int pb_array_grow(void **array, size_t *room, size_t count, size_t item_size);
+
 /* ---- twin.c ---- */
 
 /** The handle that a device's open file has for a BO of another one. */

@@ -152,15 +152,8 @@ static int push_inverse(void *data, const struct panbind_op *op)
 {
 	struct panbind_plan *plan = data;
 
-	if (plan->inverse_count == plan->inverse_room) {
-		size_t room = plan->inverse_room > 0 ? 2 * plan->inverse_room : 8;
-		struct panbind_op *grown = reallocarray(plan->inverse, room, sizeof(*grown));
-
-		if (grown == NULL)
-			return -ENOMEM;
-		plan->inverse = grown;
-		plan->inverse_room = room;
-	}
+	if (pb_array_grow((void **)&plan->inverse, &plan->inverse_room, plan->inverse_count, sizeof(*op)) < 0)
+		return -ENOMEM;
 	if (op->bo != NULL)
 		panbind_bo_ref(op->bo);
 	plan->inverse[plan->inverse_count++] = *op;
@@ -169,15 +162,9 @@ static int push_inverse(void *data, const struct panbind_op *op)
 
 static int keep_neighbour(struct panbind_plan *plan, const struct pb_range *piece)
 {
-	if (plan->neighbour_count == plan->neighbour_room) {
-		size_t room = plan->neighbour_room > 0 ? 2 * plan->neighbour_room : 8;
-		struct panbind_mapping *grown = reallocarray(plan->neighbours, room, sizeof(*grown));
-
-		if (grown == NULL)
-			return -ENOMEM;
-		plan->neighbours = grown;
-		plan->neighbour_room = room;
-	}
+	if (pb_array_grow((void **)&plan->neighbours, &plan->neighbour_room, plan->neighbour_count,
+			  sizeof(*plan->neighbours)) < 0)
+		return -ENOMEM;
 	if (piece->bo != NULL)
 		panbind_bo_ref(piece->bo);
 	plan->neighbours[plan->neighbour_count++] = (struct panbind_mapping){

@@ -43,8 +43,6 @@ static inline uint64_t pb_region_end(const struct pb_region *region)
 size_t pb_state_first(const struct panbind_state *state, uint64_t va);
 /** Nothing is mapped in [va, end). */
 bool pb_state_is_hole(const struct panbind_state *state, uint64_t va, uint64_t end);
-/** Make room for one more of @item_size bytes in an array. 0 or -ENOMEM. */
-int pb_state_grow(void **array, size_t *room, size_t count, size_t item_size);
 
 void pb_statep_destroy(struct panbind_state **state);
 void pb_state_diffp_destroy(struct panbind_state_diff **diff);

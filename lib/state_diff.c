@@ -62,7 +62,7 @@ static int add(struct walk *walk, const struct panbind_state_difference *item)
 		return 0;
 	}
 	walk->apart = false;
-	if (pb_state_grow((void **)&diff->items, &diff->room, diff->count, sizeof(*item)) < 0)
+	if (pb_array_grow((void **)&diff->items, &diff->room, diff->count, sizeof(*item)) < 0)
 		return -ENOMEM;
 	diff->items[diff->count++] = *item;
 	return 0;
@@ -85,7 +85,7 @@ static int add_upset(struct walk *walk, const struct pb_region *region)
 			last->end = pb_region_end(region);
 		return 0;
 	}
-	if (pb_state_grow((void **)&walk->upsets, &walk->upset_room, walk->upset_count, sizeof(*last)) < 0)
+	if (pb_array_grow((void **)&walk->upsets, &walk->upset_room, walk->upset_count, sizeof(*last)) < 0)
 		return -ENOMEM;
 	walk->upsets[walk->upset_count++] = (struct upset){.va = region->va, .end = pb_region_end(region)};
 	return 0;
@@ -301,6 +301,17 @@ static int add_bos(struct walk *walk)
 	return r;
 }
 
+/*
+ * As many as when each piece differs once: only address space until they are written, and moving a large array on the
+ * way costs more than the walk does.
+ */
+static int reserve_items(struct panbind_state_diff *diff)
+{
+	size_t most = diff->from->count > diff->to->count ? diff->from->count : diff->to->count;
+
+	return pb_array_reserve((void **)&diff->items, &diff->room, most, sizeof(*diff->items));
+}
+
 static int walk_all(struct walk *walk)
 {
 	uint64_t va = 0;
@@ -346,6 +357,8 @@ int panbind_state_diff(const struct panbind_state *from, const struct panbind_st
 	diff->from = from;
 	diff->to = to;
 	r = pb_state_match_begin(from, to, &diff->match);
+	if (r == 0)
+		r = reserve_items(diff);
 	if (r == 0)
 		r = walk_all(&walk);
 	free(walk.upsets);

@@ -15,7 +15,7 @@
 
 static int push(struct panbind_state_diff *diff, const struct panbind_state_op *op)
 {
-	if (pb_state_grow((void **)&diff->ops, &diff->op_room, diff->op_count, sizeof(*op)) < 0)
+	if (pb_array_grow((void **)&diff->ops, &diff->op_room, diff->op_count, sizeof(*op)) < 0)
 		return -ENOMEM;
 	diff->ops[diff->op_count++] = *op;
 	return 0;
@@ -193,14 +193,25 @@ static int push_rest(struct panbind_state_diff *diff)
 	return r;
 }
 
-int pb_state_ops_build(struct panbind_state_diff *diff)
+/* What only regions bring about; most states have none, and then there is nothing to look for. */
+static int push_upsets(struct panbind_state_diff *diff)
 {
-	int r = push_regions(diff, false);
+	int r;
 
+	if (diff->from->region_count == 0 && diff->to->region_count == 0)
+		return 0;
+	r = push_regions(diff, false);
 	if (r == 0)
 		r = push_clearings(diff);
+	return r == 0 ? push_regions(diff, true) : r;
+}
+
+int pb_state_ops_build(struct panbind_state_diff *diff)
+{
+	int r = pb_array_reserve((void **)&diff->ops, &diff->op_room, diff->count, sizeof(*diff->ops));
+
 	if (r == 0)
-		r = push_regions(diff, true);
+		r = push_upsets(diff);
 	return r == 0 ? push_rest(diff) : r;
 }
 

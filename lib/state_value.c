@@ -10,21 +10,6 @@
 #include "session.h"
 #include "state.h"
 
-int pb_state_grow(void **array, size_t *room, size_t count, size_t item_size)
-{
-	size_t more = *room ? *room * 2 : 16;
-	void *grown;
-
-	if (count < *room)
-		return 0;
-	grown = reallocarray(*array, more, item_size);
-	if (!grown)
-		return -ENOMEM;
-	*array = grown;
-	*room = more;
-	return 0;
-}
-
 int panbind_state_create(struct panbind_state **ret_state)
 {
 	struct panbind_state *state = calloc(1, sizeof(*state));
@@ -59,7 +44,7 @@ int panbind_state_add_bo(struct panbind_state *state, const struct panbind_state
 	char *name = bo->name ? strdup(bo->name) : NULL;
 
 	if ((bo->name && !name) || state->bo_count >= PANBIND_STATE_SPARSE ||
-	    pb_state_grow((void **)&state->bos, &state->bo_room, state->bo_count, sizeof(*state->bos)) < 0) {
+	    pb_array_grow((void **)&state->bos, &state->bo_room, state->bo_count, sizeof(*state->bos)) < 0) {
 		free(name);
 		return -ENOMEM;
 	}
@@ -97,7 +82,7 @@ int panbind_state_map(struct panbind_state *state, uint64_t va, uint64_t size, u
 		last->size += size;
 		return 0;
 	}
-	if (pb_state_grow((void **)&state->pieces, &state->room, state->count, sizeof(piece)) < 0)
+	if (pb_array_grow((void **)&state->pieces, &state->room, state->count, sizeof(piece)) < 0)
 		return -ENOMEM;
 	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): there is room, or it had failed */
 	state->pieces[state->count++] = piece;
@@ -110,7 +95,7 @@ int panbind_state_add_region(struct panbind_state *state, uint64_t va, uint64_t 
 
 	if (!is_range(va, size) || (last && va < pb_region_end(last)))
 		return -EINVAL;
-	if (pb_state_grow((void **)&state->regions, &state->region_room, state->region_count, sizeof(*state->regions)) <
+	if (pb_array_grow((void **)&state->regions, &state->region_room, state->region_count, sizeof(*state->regions)) <
 	    0)
 		return -ENOMEM;
 	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): likewise */
@@ -271,10 +256,8 @@ static int read_mappings(struct reading *reading, struct panbind_vm *vm)
 
 	if (count == 0)
 		return 0;
-	state->pieces = reallocarray(NULL, count, sizeof(*state->pieces));
-	if (!state->pieces)
+	if (pb_array_reserve((void **)&state->pieces, &state->room, count, sizeof(*state->pieces)) < 0)
 		return -ENOMEM;
-	state->room = count;
 	return pb_vamap_pieces(vm->map, 0, UINT64_MAX & ~PB_PAGE_MASK, read_mapping, reading);
 }
 
