@@ -87,6 +87,52 @@ static int by_va(const void *a, const void *b)
 	return (x->va > y->va) - (x->va < y->va);
 }
 
+#define DIGIT_BITS 11
+#define DIGITS	   (1u << DIGIT_BITS)
+
+/** One stable pass over the digit at @shift. */
+static void sort_digit(const struct key *from, struct key *to, uint32_t count, unsigned int shift)
+{
+	uint32_t place[DIGITS] = {0}, before = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		place[(from[i].va >> shift) % DIGITS]++;
+	for (uint32_t digit = 0; digit < DIGITS; digit++) {
+		uint32_t here = place[digit];
+
+		place[digit] = before;
+		before += here;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		to[place[(from[i].va >> shift) % DIGITS]++] = from[i];
+}
+
+/**
+ * By VA, digit by digit, where that is faster; digits that all keys share are passed over. @spare: as large. Returns
+ * which of the two holds the result.
+ */
+static struct key *sort_by_va(struct key *keys, struct key *spare, uint32_t count)
+{
+	uint64_t differ = 0;
+
+	if (count < DIGITS) {
+		qsort(keys, count, sizeof(*keys), by_va);
+		return keys;
+	}
+	for (uint32_t i = 1; i < count; i++)
+		differ |= keys[i].va ^ keys[0].va;
+	for (unsigned int shift = 0; shift < 64; shift += DIGIT_BITS) {
+		struct key *other = keys;
+
+		if ((differ >> shift) % DIGITS == 0)
+			continue;
+		sort_digit(keys, spare, count, shift);
+		keys = spare;
+		spare = other;
+	}
+	return keys;
+}
+
 static bool are_disjoint(const struct segment *segment, const struct key *keys, uint32_t count)
 {
 	for (uint32_t i = 1; i < count; i++)
@@ -114,11 +160,12 @@ static void join_neighbours(struct segment *segment, const struct key *keys, uin
 /** 1 when that was the way to do it, 0 when it is not, or -ENOMEM. */
 static int merge_disjoint(struct segment *segment)
 {
-	pb_autofree struct key *keys = reallocarray(NULL, segment->count, sizeof(*keys));
+	pb_autofree struct key *room = reallocarray(NULL, segment->count, 2 * sizeof(*room)); /* and as many spares */
+	struct key *keys = room;
 	uint32_t count = 0;
 	bool ascending = true;
 
-	if (keys == NULL)
+	if (room == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < segment->count; i++) {
 		if (!is_there(segment, i))
@@ -128,7 +175,7 @@ static int merge_disjoint(struct segment *segment)
 		count++;
 	}
 	if (!ascending)
-		qsort(keys, count, sizeof(*keys), by_va);
+		keys = sort_by_va(keys, keys + segment->count, count);
 	if (!are_disjoint(segment, keys, count))
 		return 0;
 	join_neighbours(segment, keys, count);
