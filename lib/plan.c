@@ -15,6 +15,9 @@
 
 #include <errno.h>
 
+/* Units whose mappings are asked for ahead: in a shuffled batch they lie anywhere, and looks would wait for memory. */
+#define AHEAD 4
+
 #define KNOWN_FLAGS (PANBIND_PLAN_ASYNC | PANBIND_PLAN_FENCED)
 
 /* ---- The guarantee ---- */
@@ -93,8 +96,8 @@ static void free_merged(struct merged *merged)
 
 static int merge(const struct panbind_batch *batch, uint32_t *into, struct merged *merged)
 {
-	merged->ops = reallocarray(NULL, batch->count, sizeof(*merged->ops));
-	merged->origins = reallocarray(NULL, batch->count, sizeof(*merged->origins));
+	merged->ops = pb_array_create(batch->count, sizeof(*merged->ops));
+	merged->origins = pb_array_create(batch->count, sizeof(*merged->origins));
 	if (merged->ops == NULL || merged->origins == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < batch->count; i++) {
@@ -135,12 +138,17 @@ static int fill(struct panbind_plan *plan, const struct pb_plan_input *input, co
 	if (r < 0)
 		return r;
 	plan->op_count = batch->count;
-	plan->units = calloc(merged.count, sizeof(*plan->units));
-	plan->more = calloc(merged.count, sizeof(*plan->more));
+	plan->units = pb_array_create(merged.count, sizeof(*plan->units));
+	plan->more = pb_array_create(merged.count, sizeof(*plan->more));
 	if (plan->units == NULL || plan->more == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; r == 0 && i < merged.count; i++)
+	/* nearly every unit has something to put back */
+	r = pb_array_reserve((void **)&plan->inverse, &plan->inverse_room, merged.count, sizeof(*plan->inverse));
+	for (size_t i = 0; r == 0 && i < merged.count; i++) {
+		if (i + AHEAD < merged.count)
+			pb_overlay_prefetch(&overlay, merged.ops[i + AHEAD].va);
 		r = add_unit(plan, &merged, i, input, &overlay);
+	}
 	return r;
 }
 

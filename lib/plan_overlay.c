@@ -153,6 +153,12 @@ int pb_overlay_pieces(const struct pb_overlay *overlay, uint64_t va, uint64_t si
 	return r == 0 ? give(&walk) : r;
 }
 
+void pb_overlay_prefetch(const struct pb_overlay *overlay, uint64_t va)
+{
+	pb_vamap_prefetch(overlay->base, va);
+	pb_vamap_prefetch(overlay->over, va);
+}
+
 /* ---- Pages of 2 MiB ---- */
 
 static bool is_pieced(const struct pb_vamap *pieced, uint64_t block)
@@ -199,9 +205,10 @@ bool pb_overlay_in_block(const struct pb_overlay *overlay, uint64_t va)
 	uint64_t block = va - va % PANBIND_SPARSE_BLOCK;
 	struct pb_range range;
 
+	/* The usual answer, for one look: at @va, near which whoever asks is going to look next. */
 	if (!overlay->has_blocks &&
-	    (pb_vamap_next(overlay->base, block, &range) < 0 || !is_block(&range, block, overlay->base_pieced)))
-		return false; /* the usual answer, for one look */
+	    (pb_vamap_next(overlay->base, va, &range) < 0 || !is_block(&range, block, overlay->base_pieced)))
+		return false;
 	if (pb_vamap_next(overlay->over, block, &range) == 0 && range.va < block + PANBIND_SPARSE_BLOCK)
 		return range.bo != mark() && is_block(&range, block, overlay->pieced);
 	return pb_vamap_next(overlay->base, block, &range) == 0 && is_block(&range, block, overlay->base_pieced);

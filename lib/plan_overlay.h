@@ -22,6 +22,8 @@ void pb_overlay_destroy(struct pb_overlay *overlay);
  */
 int pb_overlay_pieces(const struct pb_overlay *overlay, uint64_t va, uint64_t size,
 		      int (*add)(void *data, const struct pb_range *piece), void *data);
+/** Have the memory around @va fetched, for a walk or an op there that comes soon. */
+void pb_overlay_prefetch(const struct pb_overlay *overlay, uint64_t va);
 /** Is @va inside of a page of 2 MiB, as far as backing and history tell? */
 bool pb_overlay_in_block(const struct pb_overlay *overlay, uint64_t va);
 /** Let an op happen. -ENOMEM. */

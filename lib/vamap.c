@@ -83,6 +83,11 @@ int pb_vamap_next(const struct pb_vamap *map, uint64_t va, struct pb_range *ret_
 	return 0;
 }
 
+void pb_vamap_prefetch(const struct pb_vamap *map, uint64_t va)
+{
+	pb_vatree_prefetch(map, va);
+}
+
 /* The end of a run of entries in a leaf, from @from on, that start below @end. */
 static unsigned int run_end(const struct pb_vatree_node *leaf, unsigned int from, uint64_t end)
 {

@@ -39,6 +39,9 @@ int pb_vamap_next(const struct pb_vamap *map, uint64_t va, struct pb_range *ret_
 /** Entries that intersect [va, va + size). */
 size_t pb_vamap_overlaps(const struct pb_vamap *map, uint64_t va, uint64_t size);
 
+/** Have the memory around @va fetched, for a look or a change that comes soon. Waits for nothing, changes nothing. */
+void pb_vamap_prefetch(const struct pb_vamap *map, uint64_t va);
+
 /** Copy the first entries that intersect [va, va + size), whole, at most @max. Returns how many. */
 size_t pb_vamap_gather(const struct pb_vamap *map, uint64_t va, uint64_t size, struct pb_range *ranges, size_t max);
 

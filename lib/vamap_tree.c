@@ -17,6 +17,7 @@
 
 /* A share that moves fewer entries than this is not worth it: the next insertion would share again. */
 #define WORTH_SHARING 8u
+#define CACHE_LINE    64u
 
 static unsigned int room_of(const struct pb_vatree_node *node)
 {
@@ -71,6 +72,16 @@ void pb_vatree_find(const struct pb_vamap *map, uint64_t va, struct pb_vatree_pa
 	ret_path->node[0] = node;
 	ret_path->index[0] = i;
 	ret_path->upper = upper;
+}
+
+void pb_vatree_prefetch(const struct pb_vamap *map, uint64_t va)
+{
+	const struct pb_vatree_node *node = map->root;
+
+	for (unsigned int level = node->level; level > 0; level--)
+		node = node->inner.child[search(node->inner.start, node->count, va)];
+	for (size_t at = 0; at < sizeof(*node); at += CACHE_LINE)
+		__builtin_prefetch((const char *)node + at);
 }
 
 bool pb_vatree_settle(const struct pb_vamap *map, struct pb_vatree_path *path)

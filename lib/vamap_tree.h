@@ -102,6 +102,8 @@ static inline void pb_vatree_store(struct pb_vatree_node *leaf, unsigned int i, 
 
 /** Go to the leaf that holds, or would hold, @va; in it to the first entry that ends after @va, or past the last. */
 void pb_vatree_find(const struct pb_vamap *map, uint64_t va, struct pb_vatree_path *ret_path);
+/** Ask for the leaf that pb_vatree_find() would go to, without waiting for it: inner nodes are few, and mostly near. */
+void pb_vatree_prefetch(const struct pb_vamap *map, uint64_t va);
 /** When the path stands past the last entry of its leaf, go on to the next leaf. False at the end of the map. */
 bool pb_vatree_settle(const struct pb_vamap *map, struct pb_vatree_path *path);
 
