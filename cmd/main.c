@@ -30,7 +30,7 @@ const struct cmd_verb cmd_verbs[] = {
 	{"record", "record what an unmodified program binds, as a log", cmd_record},
 	{"sim", "run a program on a simulated render node", cmd_sim},
 	{"help", "show the help of a command", cmd_help},
-	{"vm", "create, ensure, destroy, list, show, rebuild VMs", cmd_order, CMD_IN_DAEMON},
+	{"vm", "create, ensure, destroy, list, show, verify, rebuild VMs", cmd_order, CMD_IN_DAEMON},
 	{"bo", "create, ensure, destroy, list, read, write buffer objects", cmd_order, CMD_IN_DAEMON},
 	{"map", "map a piece of a BO", cmd_order, CMD_IN_DAEMON},
 	{"ensure", "map a piece of a BO unless it is so already", cmd_order, CMD_IN_DAEMON},

@@ -18,9 +18,8 @@ static const char sheet[] =
 	"@media (prefers-color-scheme:dark){svg{--bg:#14171a;--ink:#e8ebee;--dim:#9aa5b0;--line:#3c444c;"
 	"--hole:#1d2226;--sparse:#6f7a85;--lock:#ff8a80}}\n"
 	"@page{margin:10mm}\n" /* as wide as the paper: what is cut off there is lost */
-	"@media "
-	"print{svg{width:100%;height:auto;--bg:#fff;--ink:#000;--dim:#333;--line:#999;--hole:#fff;--sparse:#777;--lock:"
-	"#000}}\n"
+	"@media print{svg{width:100%;height:auto;--bg:#fff;--ink:#000;--dim:#333;--line:#999;"
+	"--hole:#fff;--sparse:#777;--lock:#000}}\n"
 	"text{font-family:system-ui,'DejaVu Sans',sans-serif;font-size:11px;fill:var(--ink)}\n"
 	".t{font-size:19px;font-weight:600}.s,.k{fill:var(--dim)}.h{font-size:13px;font-weight:600}\n"
 	".k{font-family:ui-monospace,'DejaVu Sans Mono',monospace;font-size:10px}\n"

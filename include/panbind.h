@@ -249,7 +249,8 @@ int panbind_syncobj_wait(struct panbind_syncobj *const *syncobjs, const uint64_t
 
 /**
  * The error a finished fence carries: 0 or negative errno in @ret_status, 1 while it is pending.
- * Binary syncobjs only (through a sync file).
+ * Binary syncobjs only (through a sync file). Ask while the VM or group that the fence is of lives: a driver without
+ * the fix in kernel/patches lets the fence name a scheduler that is freed with it, and the kernel may crash.
  */
 int panbind_syncobj_fence_status(struct panbind_syncobj *syncobj, int *ret_status);
 
