@@ -48,7 +48,7 @@ for file in README.md CONTRIBUTING.md; do
 		ok "$file: $link exists" test -e "$SOURCE/$link"
 	done
 done
-for room in $(sed -n '/^## Rooms/,/^## Who/p' "$SOURCE/CONTRIBUTING.md" | grep -oE '\b(lib|tests|cmd|man|examples|tools|include)/[a-z_./-]*'); do
+for room in $(sed -n '/^## Rooms/,/^## Who/p' "$SOURCE/CONTRIBUTING.md" | grep -oE '\b(lib|tests|cmd|man|examples|tools|include)/[a-z0-9_./-]*'); do
 	ok "CONTRIBUTING.md: $room exists" test -e "$SOURCE/$room"
 done
 done_testing
