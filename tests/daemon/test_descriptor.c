@@ -160,7 +160,7 @@ static void a_call_behind_others_in_the_same_bytes_gets_it(void **state)
 static void a_line_in_pieces_keeps_it(void **state)
 {
 	send_with(ADOPT, 10, 1);
-	send_with(ADOPT + 10, strlen(ADOPT) - 10, 0);
+	send_with(&ADOPT[10], strlen(ADOPT) - 10, 0);
 	expect_error(FAILED, "not open on a render node");
 	expect_nothing_open();
 }
@@ -168,7 +168,7 @@ static void a_line_in_pieces_keeps_it(void **state)
 static void a_line_in_pieces_takes_one_all_the_same(void **state)
 {
 	send_with(ADOPT, 10, 1);
-	send_with(ADOPT + 10, strlen(ADOPT) - 10, 1);
+	send_with(&ADOPT[10], strlen(ADOPT) - 10, 1);
 	expect_error(PARAMS, "it takes exactly one");
 	expect_nothing_open();
 }
