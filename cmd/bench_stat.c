@@ -143,8 +143,8 @@ static int by_seconds(const void *a, const void *b)
 
 static json_t *rates(const struct bench_program *program, const struct bench_side *side)
 {
-	double *sorted = calloc(side->rounds, sizeof(*sorted)), ops = (double)program->op_count;
 	const unsigned rounds = side->rounds;
+	double *sorted = calloc((size_t)rounds + 1, sizeof(*sorted)), ops = (double)program->op_count;
 	json_t *json;
 
 	if (!sorted)

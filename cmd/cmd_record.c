@@ -201,7 +201,7 @@ static void add_result(struct recording *recording)
 	json_object_set_new(recording->cmd->out.doc, "calls", json_integer((json_int_t)summary.calls));
 	json_object_set_new(recording->cmd->out.doc, "processes", json_integer((json_int_t)summary.processes));
 	json_object_set_new(recording->cmd->out.doc, "missing",
-			    json_integer((json_int_t)(summary.missed + summary.damaged)));
+			    json_integer((json_int_t)summary.missed + (json_int_t)summary.damaged));
 }
 
 /* The status is the command's; only where that is 0 there is room for what became of the log. */

@@ -324,11 +324,14 @@ static uint64_t va_range_of(const struct trace *trace)
 		const struct trace_record *record = &trace->records[i];
 		const char *type = json_string_value(json_object_get(record->args, "type_name"));
 		const char *data = json_string_value(json_object_get(record->out, "data"));
-		unsigned bits;
+		char digits[3] = {0};
+		unsigned long bits;
 
 		if (!type || !data || strcmp(type, "GPU_INFO") != 0 || strlen(data) < 56)
 			continue;
-		if (sscanf(data + 48, "%2x", &bits) == 1 && bits > 32 && bits <= 56)
+		memcpy(digits, data + 48, 2);
+		bits = strtoul(digits, NULL, 16);
+		if (bits > 32 && bits <= 56)
 			return UINT64_C(1) << (bits - 1);
 	}
 	return VA_RANGE_UNKNOWN;

@@ -270,13 +270,16 @@ static int add_label(struct record_calls *calls, const struct record_event *even
 		     struct panbind_error *reterr)
 {
 	char text[4100];
+	int err;
 
 	if (event->err || call->unfinished)
 		return 0;
 	snprintf(text, sizeof(text), "%.*s", (int)event->count, (const char *)(event + 1));
 	call->type = CALL_NOTE;
 	call->words = text;
-	return call_log_add(calls->log, call, reterr);
+	err = call_log_add(calls->log, call, reterr);
+	call->words = NULL;
+	return err;
 }
 
 static int add_call(struct record_calls *calls, const struct record_event *event, struct call *call,
@@ -298,7 +301,9 @@ static int add_call(struct record_calls *calls, const struct record_event *event
 	/* Whatever else it was, nobody saw it happen. */
 	if (call->unfinished && call->type != CALL_VM_BIND)
 		call->err = EINTR;
-	return err < 0 ? err : call_log_add(calls->log, call, reterr);
+	err = err < 0 ? err : call_log_add(calls->log, call, reterr);
+	call->words = NULL; /* it may be `text` */
+	return err;
 }
 
 int record_calls_add(struct record_calls *calls, const struct record_process *process, const struct record_file *file,

@@ -29,7 +29,8 @@ static int make_room(void *array, size_t count, size_t *room, size_t size)
 
 int record_files_add_process(struct record_files *files, struct record_process *process)
 {
-	if (make_room(&files->processes, files->process_count, &files->process_room, sizeof(*files->processes)) < 0)
+	if (make_room(&files->processes, files->process_count, &files->process_room, sizeof(struct record_process *)) <
+	    0)
 		return -ENOMEM;
 	files->processes[files->process_count++] = process;
 	return 0;
@@ -50,7 +51,7 @@ struct record_file *record_files_get(struct record_files *files, uint64_t id)
 	if (file)
 		return file;
 	file = calloc(1, sizeof(*file));
-	if (!file || make_room(&files->list, files->count, &files->room, sizeof(*files->list)) < 0) {
+	if (!file || make_room(&files->list, files->count, &files->room, sizeof(struct record_file *)) < 0) {
 		free(file);
 		return NULL;
 	}
@@ -73,6 +74,7 @@ void record_files_name(struct record_files *files, struct record_file *file)
 /* "drm-client-id" tells the files of a driver apart, where the driver writes it. 0: it does not. */
 static uint64_t client_of(pid_t pid, int fd)
 {
+	static const char key[] = "drm-client-id:";
 	char path[64], line[128];
 	uint64_t client = 0;
 	FILE *info;
@@ -81,28 +83,29 @@ static uint64_t client_of(pid_t pid, int fd)
 	info = fopen(path, "re");
 	if (!info)
 		return 0;
-	while (fgets(line, sizeof(line), info))
-		if (sscanf(line, "drm-client-id: %" SCNu64, &client) == 1)
-			break;
+	while (client == 0 && fgets(line, sizeof(line), info))
+		if (strncmp(line, key, sizeof(key) - 1) == 0)
+			client = strtoull(line + sizeof(key) - 1, NULL, 10);
 	fclose(info);
 	return client;
 }
 
 static pid_t parent_of(pid_t pid)
 {
+	static const char key[] = "PPid:";
 	char path[64], line[128];
-	int parent = 0;
+	long parent = 0;
 	FILE *status;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
 	status = fopen(path, "re");
 	if (!status)
 		return 0;
-	while (fgets(line, sizeof(line), status))
-		if (sscanf(line, "PPid: %d", &parent) == 1)
-			break;
+	while (parent == 0 && fgets(line, sizeof(line), status))
+		if (strncmp(line, key, sizeof(key) - 1) == 0)
+			parent = strtol(line + sizeof(key) - 1, NULL, 10);
 	fclose(status);
-	return parent;
+	return (pid_t)parent;
 }
 
 /* 0: they are the same open file; else not, or nobody may know. */

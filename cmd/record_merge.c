@@ -20,7 +20,7 @@ static int grow(struct record_merge *merge, uint64_t number)
 	slots = calloc(room, sizeof(struct record_item *));
 	if (!slots)
 		return -ENOMEM;
-	for (uint64_t n = merge->next; merge->count && n <= merge->last; n++)
+	for (uint64_t n = merge->next; merge->room && merge->count && n <= merge->last; n++)
 		slots[n % room] = merge->slots[n % merge->room];
 	free(merge->slots);
 	merge->slots = slots;

@@ -60,13 +60,13 @@ int record_source_open(int fd, struct record_source **ret_source)
 	if (!source)
 		return -ENOMEM;
 	err = map(fd, (uint64_t)st.st_size - RECORD_RING_HEADER, source);
-	if (err == 0 && (source->ring->magic != RECORD_MAGIC || source->ring->version != RECORD_VERSION)) {
-		record_source_close(source);
-		return -EINVAL;
-	}
-	if (err < 0) {
+	if (!source->ring) {
 		free(source);
 		return err;
+	}
+	if (source->ring->magic != RECORD_MAGIC || source->ring->version != RECORD_VERSION) {
+		record_source_close(source);
+		return -EINVAL;
 	}
 	*ret_source = source;
 	return 0;

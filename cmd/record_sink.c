@@ -142,7 +142,7 @@ static void free_written(struct record_sink *sink)
 {
 	uint64_t written = atomic_load(&sink->written);
 
-	for (; sink->freed < written; sink->freed++) {
+	for (; sink->first && sink->freed < written; sink->freed++) {
 		struct kept *kept = sink->first;
 
 		sink->first = kept->next;

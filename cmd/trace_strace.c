@@ -127,16 +127,20 @@ static const char *name_of_words(const char *text, size_t size)
  * DRM. */
 static const char *request_name(const char *text, size_t size)
 {
-	unsigned type, nr;
+	unsigned long type;
 	const char *comma;
+	char *end;
 
 	if (isdigit((unsigned char)*text))
 		return name_of_number((uint32_t)strtoull(text, NULL, 0)); /* raw numbers may be sign-extended */
 	if (size > 5 && memcmp(text, "_IOC(", 5) == 0) {
 		comma = memchr(text, ',', size);
-		return comma && sscanf(comma, ", %x, %x", &type, &nr) == 2 && type == DRM_TYPE
-			       ? name_of_number(type << 8 | nr)
-			       : NULL;
+		if (!comma)
+			return NULL;
+		type = strtoul(comma + 1, &end, 16);
+		if (type != DRM_TYPE || *end != ',')
+			return NULL;
+		return name_of_number((uint32_t)(type << 8 | strtoul(end + 1, NULL, 16)));
 	}
 	return name_of_words(text, size);
 }
@@ -154,17 +158,25 @@ static uint64_t fraction(const char *digits, const char **ret_end)
 	return value;
 }
 
+static bool two_digits(const char *text, unsigned *ret_value)
+{
+	if (!isdigit((unsigned char)text[0]) || !isdigit((unsigned char)text[1]))
+		return false;
+	*ret_value = (unsigned)(text[0] - '0') * 10 + (unsigned)(text[1] - '0');
+	return true;
+}
+
 /* "1795684339.359132", "0.000739" (since the line before), "09:12:19.560477" or "09:12:19". */
 static bool read_time(struct strace *strace, const char **text, uint64_t *ret_ns)
 {
 	const char *at = *text + strspn(*text, " "), *end = at;
 	uint64_t seconds = 0, ns = 0;
 	unsigned hours, minutes, rest;
-	int used = 0;
 
-	if (sscanf(at, "%2u:%2u:%2u%n", &hours, &minutes, &rest, &used) == 3 && used == 8) {
+	if (two_digits(at, &hours) && at[2] == ':' && two_digits(at + 3, &minutes) && at[5] == ':' &&
+	    two_digits(at + 6, &rest)) {
 		seconds = (uint64_t)hours * 3600 + minutes * 60 + rest;
-		end = at + used;
+		end = at + 8;
 		if (*end == '.')
 			ns = fraction(end + 1, &end);
 		ns += seconds * 1000000000 + strace->day_ns;

@@ -152,7 +152,8 @@ static int check_new(struct adopting *adopting, const char *name, uint32_t id)
 static int take(struct adopting *adopting, const char *name, uint32_t id)
 {
 	struct engine *engine = adopting->engine;
-	struct adopted *adopted = calloc(1, sizeof(*adopted) + strlen(name) + 1);
+	size_t size = strlen(name) + 1;
+	struct adopted *adopted = calloc(1, sizeof(*adopted) + size);
 	struct panbind_error error = {0};
 	struct panbind_vm *vm = NULL;
 	int r = adopted ? panbind_vm_adopt(adopting->adoption->device, id, adopting->request->call.va_range, &vm,
@@ -166,7 +167,7 @@ static int take(struct adopting *adopting, const char *name, uint32_t id)
 		free(adopted);
 		return refuse_library(adopting->request, r, &error);
 	}
-	strcpy(adopted->name, name);
+	memcpy(adopted->name, name, size);
 	adopted->id = id;
 	adopted->adoption = adopting->adoption;
 	adopting->adoption->vms++;
@@ -281,7 +282,7 @@ int engine_vm_adopt(struct engine *engine, struct request *request)
 
 	units_drain(engine);
 	r = open_file(&adopting);
-	if (r == 0)
+	if (r == 0 && adopting.adoption)
 		r = take_all(&adopting);
 	if (r == 0)
 		r = record_and_look(&adopting);
