@@ -174,11 +174,29 @@ static void a_reader_cannot_append(void **state)
 	assert_int_equal(log_ask(f->log, "SELECT count(*) FROM entry"), 1);
 }
 
+#define NO_OTHER_USER 77
+
+/* In a child. A user namespace may hold root alone, as that in which tests of another architecture run. */
+static void become_another(void)
+{
+	if (setuid(65534) < 0)
+		_exit(errno == EINVAL ? NO_OTHER_USER : 1);
+}
+
+static void assert_passed(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == NO_OTHER_USER)
+		skip();
+	assert_int_equal(status, 0);
+}
+
 /* A child of another user: root is stopped by no mode. */
 static void a_log_that_may_not_be_written_is_refused(void **state)
 {
 	struct log_fixture *f = *state;
-	int status;
 	pid_t pid;
 
 	if (geteuid() != 0)
@@ -193,17 +211,16 @@ static void a_log_that_may_not_be_written_is_refused(void **state)
 
 		snprintf(lock, sizeof(lock), "%s-lock", f->path);
 		unlink(lock);
-		_exit(setuid(65534) == 0 && open_err(f, 0, &error) == -EACCES ? 0 : 1);
+		become_another();
+		_exit(open_err(f, 0, &error) == -EACCES ? 0 : 1);
 	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	assert_passed(pid);
 }
 
 /* Without a folder that can be written, SQLite cannot make its shared memory: the log at rest is read all the same. */
 static void a_log_at_rest_is_read_where_nothing_can_be_written(void **state)
 {
 	struct log_fixture *f = *state;
-	int status;
 	pid_t pid;
 
 	if (geteuid() != 0)
@@ -216,13 +233,13 @@ static void a_log_at_rest_is_read_where_nothing_can_be_written(void **state)
 	if (pid == 0) {
 		struct panbind_log *log;
 
-		_exit(setuid(65534) == 0 && panbind_log_open(f->path, PANBIND_LOG_READ_ONLY, NULL, &log, NULL) == 0 &&
+		become_another();
+		_exit(panbind_log_open(f->path, PANBIND_LOG_READ_ONLY, NULL, &log, NULL) == 0 &&
 				      log_ask(log, "SELECT count(*) FROM entry") == 1
 			      ? 0
 			      : 1);
 	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
+	assert_passed(pid);
 }
 
 static void status_tells_where_the_log_stands(void **state)
