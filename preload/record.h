@@ -16,7 +16,7 @@
 #include "hooks.h"
 #include "record_wire.h"
 
-/* ---- record_link.c ---- */
+/* ---- record_link.c: where nobody is there to listen, record_give_up() ---- */
 
 /** Ask whoever listens at "ADDRESS:TOKEN" for the shared memory. NULL: nobody does. */
 struct record_shared *link_start(const char *where);
@@ -26,8 +26,8 @@ bool link_ring(int ring, uint64_t image, int tid);
 uint64_t link_which(int fd, uint64_t image);
 /** This program has told what it was started with. */
 void link_ready(uint64_t image);
-/** Wake the recorder. False: it is gone. */
-bool link_bell(uint64_t image);
+/** Wake the recorder. */
+void link_bell(uint64_t image);
 
 /* ---- record.c ---- */
 
@@ -35,7 +35,7 @@ bool link_bell(uint64_t image);
 struct record_shared *record_shared(void);
 /** Tells the programs that a process was, and its forks, from each other. Never 0. */
 uint64_t record_image(void);
-/** The recorder died without a word. */
+/** The recorder died without a word, or cannot be reached any more. */
 void record_give_up(void);
 
 /* ---- record_ring.c: an event under way. A signal handler's begin and end between another call's. ---- */

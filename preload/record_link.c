@@ -106,12 +106,17 @@ static bool get_answer(int fd, struct record_message *answer, int *ret_passed)
 	return true;
 }
 
-/* Say it; with @answer wait for what comes back. 0 or a negative errno. */
+/*
+ * Say it; with @answer wait for what comes back. 0 or a negative errno. Only a refused connection says that nobody is
+ * there, now and for ever: a lack of descriptors, for one, says nothing of the kind.
+ */
 static int tell(struct record_message *message, int passed, struct record_message *answer, int *ret_passed)
 {
 	int fd = open_connection();
 	bool well;
 
+	if (fd == -ECONNREFUSED)
+		record_give_up();
 	if (fd < 0)
 		return fd;
 	well = send_message(fd, message, passed) && (!answer || get_answer(fd, answer, ret_passed));
@@ -164,10 +169,9 @@ void link_ready(uint64_t image)
 	tell(&message, -1, NULL, NULL);
 }
 
-/* Only a refused connection says that nobody is there: a lack of descriptors, for one, says nothing of the kind. */
-bool link_bell(uint64_t image)
+void link_bell(uint64_t image)
 {
 	struct record_message message = {.type = RECORD_BELL, .image = image};
 
-	return tell(&message, -1, NULL, NULL) != -ECONNREFUSED;
+	tell(&message, -1, NULL, NULL);
 }

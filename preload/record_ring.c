@@ -131,10 +131,9 @@ static bool wait_for_room(struct record_ring *ring, uint64_t head, size_t size)
 		atomic_store(&ring->waiting, 1);
 		if (head + size - atomic_load(&ring->tail) <= ring->size)
 			break;
-		if (!link_bell(record_image())) {
-			record_give_up();
+		link_bell(record_image());
+		if (!record_shared())
 			return false;
-		}
 		syscall(SYS_futex, &ring->waiting, FUTEX_WAIT, 1, &nap, NULL, 0);
 	}
 	return true;
@@ -258,8 +257,8 @@ void ring_end(struct record_event *event, bool counted)
 	thread.depth--;
 	atomic_thread_fence(memory_order_seq_cst);
 	if (shared && atomic_load_explicit(&shared->asleep, memory_order_relaxed) &&
-	    atomic_exchange(&shared->asleep, 0) && !link_bell(record_image()))
-		record_give_up();
+	    atomic_exchange(&shared->asleep, 0))
+		link_bell(record_image());
 }
 
 void ring_drop(void)

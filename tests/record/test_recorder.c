@@ -144,7 +144,7 @@ static int tend(void *data)
 
 /* ---- Programs ---- */
 
-static volatile uint64_t *done; /* how many binds a program has made; shared with it */
+static _Atomic uint64_t *done; /* how many binds a program has made; shared with it */
 
 /* The node of these programs: any open file will do, no ioctl reaches it. */
 static int open_node(void)
@@ -504,7 +504,10 @@ static int handler_fd;
 
 static void bind_in_handler(int signal)
 {
-	bind_ops(handler_fd, 1, 4096, 1, 0);
+	struct pb_uapi_vm_bind_op op = {.va = 4096, .size = 4096, .bo_offset = pattern(4096, 0)};
+	struct pb_uapi_vm_bind args = {.vm_id = 1, .ops = {sizeof(op), 1, (uintptr_t)&op}};
+
+	fake_ioctl(handler_fd, PB_IOCTL_VM_BIND, &args);
 }
 
 static void interrupted_program(void)
@@ -609,16 +612,16 @@ static void a_sink_that_refuses_stops_the_recording_and_not_the_program(void **s
 	assert_int_equal(out.binds, 1000);
 }
 
-static void a_recorder_that_dies_stops_nobody(void **state)
+/* A slow recorder in a process of its own; @where it listens. */
+static pid_t start_recorder(char *where, size_t room)
 {
 	struct outcome out = {.nap = {0, 10000}};
 	const struct recorder_sink sink = {take, tend, &out};
 	struct recorder *recorder;
-	int status, ready[2];
-	pid_t recording, child;
-	char where[200];
+	pid_t recording;
+	ssize_t size;
+	int ready[2];
 
-	/* Given a recorder in a process of its own, */
 	assert_int_equal(pipe(ready), 0);
 	recording = fork();
 	if (recording == 0) {
@@ -627,24 +630,71 @@ static void a_recorder_that_dies_stops_nobody(void **state)
 		recorder_run(recorder, getppid());
 		_exit(0);
 	}
-	ssize_t size = read(ready[0], where, sizeof(where) - 1);
+	size = read(ready[0], where, room - 1);
 	assert_true(size > 0);
 	where[size] = '\0';
-	/* that is killed while a program binds, */
+	close(ready[0]);
+	close(ready[1]);
+	return recording;
+}
+
+static void end_recorder(pid_t recording)
+{
+	assert_int_equal(kill(recording, SIGKILL), 0);
+	assert_int_equal(waitpid(recording, NULL, 0), recording);
+}
+
+static void a_recorder_that_dies_stops_nobody(void **state)
+{
+	char where[200];
+	pid_t recording = start_recorder(where, sizeof(where)), child;
+	int status;
+
+	/* Given a program that binds, and has for a while, */
+	*done = 0;
 	child = fork();
 	if (child == 0) {
 		record_start(where);
 		eight_threads();
 		_exit(record_shared() ? 1 : 0);
 	}
-	usleep(20000);
-	kill(recording, SIGKILL);
-	waitpid(recording, NULL, 0);
-	/* the program does all that it has to do. */
+	while (*done < 100)
+		usleep(100);
+	/* when its recorder is killed */
+	end_recorder(recording);
+	/* it does all that it has to do, and knows. */
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	close(ready[0]);
-	close(ready[1]);
+}
+
+static void a_recorder_that_dies_before_the_first_call_is_not_asked_again(void **state)
+{
+	char where[200];
+	pid_t recording = start_recorder(where, sizeof(where)), child;
+	int status, go[2];
+	char byte;
+
+	/* Given a program that knows its recorder, and has told it nothing, */
+	assert_int_equal(pipe(go), 0);
+	child = fork();
+	if (child == 0) {
+		record_start(where);
+		if (!record_shared() || write(go[1], "r", 1) != 1)
+			_exit(1);
+		while (kill(recording, 0) == 0)
+			usleep(100);
+		/* when it makes its first call after the recorder's death */
+		open_node();
+		/* it does not try to hand over a ring with each of the next. */
+		_exit(record_shared() ? 2 : 0);
+	}
+	assert_int_equal(read(go[0], &byte, 1), 1);
+	end_recorder(recording);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	close(go[0]);
+	close(go[1]);
 }
 
 static void nobody_at_the_address_is_no_harm(void **state)
@@ -684,6 +734,7 @@ int main(void)
 		cmocka_unit_test(pointers_that_lead_nowhere_hurt_nobody),
 		cmocka_unit_test(a_sink_that_refuses_stops_the_recording_and_not_the_program),
 		cmocka_unit_test(a_recorder_that_dies_stops_nobody),
+		cmocka_unit_test(a_recorder_that_dies_before_the_first_call_is_not_asked_again),
 		cmocka_unit_test(nobody_at_the_address_is_no_harm),
 	};
 
