@@ -71,11 +71,20 @@ static int add_row(struct pb_gpuvas *gpuvas, const struct pb_gpuvas_row *row)
 /* "     | START | RANGE | END | OBJECT | OFFSET" */
 static int parse_row(const char *line, struct pb_gpuvas_row *ret_row)
 {
-	unsigned long long field[5];
+	uint64_t field[5];
 
-	if (sscanf(line, " | %llx | %llx | %llx | %llx | %llx", &field[0], &field[1], &field[2], &field[3],
-		   &field[4]) != 5)
-		return -EPROTO;
+	line += strspn(line, " ");
+	for (size_t i = 0; i < 5; i++) {
+		char *end;
+
+		if (*line != '|')
+			return -EPROTO;
+		errno = 0;
+		field[i] = strtoull(line + 1, &end, 16);
+		if (errno || end == line + 1)
+			return -EPROTO;
+		line = end + strspn(end, " ");
+	}
 	ret_row->va = field[0];
 	ret_row->size = field[1];
 	ret_row->object = field[3];
@@ -112,7 +121,7 @@ int pb_gpuvas_parse(char *text, struct pb_gpuvas *ret_gpuvas)
 
 int pb_gpuvas_read(int minor, struct pb_gpuvas *ret_gpuvas)
 {
-	char path[128], *text;
+	char path[128], *text = NULL;
 	int ret = find_path(minor, path, sizeof(path));
 
 	if (ret == 0)

@@ -75,5 +75,6 @@ int main(void)
 		cmocka_unit_test(halves_in_any_order_find_each_other),
 	};
 
+	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
