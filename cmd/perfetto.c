@@ -99,7 +99,7 @@ static void write_name(struct perfetto *p, const char *what, int32_t pid, int32_
 
 static void *grow(void *at, size_t count, size_t *room, size_t element)
 {
-	if (count == *room) {
+	if (!at || count == *room) {
 		size_t larger = count ? count * 2 : 16;
 		void *more = reallocarray(at, larger, element);
 

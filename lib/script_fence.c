@@ -117,8 +117,10 @@ int panbind_script_fence(struct panbind_script *script, const char *wait, const 
 	begin.line = command_at(script, first)->line;
 	begin.column = command_at(script, first)->column;
 	r = make_begin(script, wait, signal, &begin, reterr);
-	if (r == 0 && (pb_script_append(script, &commit) < 0 || pb_script_append(script, &commit) < 0))
-		r = pb_error_set(reterr, -ENOMEM, PANBIND_STAGE_PARSE, "out of memory");
+	for (int room = 0; r == 0 && room < 2; room++) {
+		if (pb_script_append(script, &commit) < 0)
+			r = pb_error_set(reterr, -ENOMEM, PANBIND_STAGE_PARSE, "out of memory");
+	}
 	if (r < 0)
 		return r;
 	for (size_t i = script->count - 1; i >= last + 2; i--)

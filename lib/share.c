@@ -118,7 +118,7 @@ static int refused(const char *line, struct panbind_error *reterr)
 {
 	const char *message = strstr(line, "\"message\":\""), *code = strstr(line, "\"errno\":");
 	char text[sizeof(reterr->msg)] = "the daemon refused it";
-	int err = code ? atoi(code + strlen("\"errno\":")) : 0;
+	int err = code ? (int)strtol(code + strlen("\"errno\":"), NULL, 10) : 0;
 	if (message)
 		copy_text(message + strlen("\"message\":\""), text, sizeof(text));
 	return pb_error_set(reterr, err > 0 ? -err : -EIO, PANBIND_STAGE_SUBMIT, "%s", text);

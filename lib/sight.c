@@ -66,6 +66,7 @@ static void free_held(struct held *held)
 
 static int grow_held(struct held *held, size_t count)
 {
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): they are pointers */
 	struct panbind_bo **bos = reallocarray(held->bos, count, sizeof(*bos));
 	if (!bos)
 		return -ENOMEM;

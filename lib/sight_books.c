@@ -206,7 +206,7 @@ static void say_why(struct panbind_sight *sight, const char *why)
 static int minor_of(const struct panbind_device *device)
 {
 	const char *number = strstr(device->info.path, "renderD");
-	return number ? atoi(number + strlen("renderD")) : -1;
+	return number ? (int)strtol(number + strlen("renderD"), NULL, 10) : -1;
 }
 
 int pb_look_at_books(struct pb_look *look)

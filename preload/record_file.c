@@ -174,7 +174,7 @@ struct dir_entry { /* as getdents64() writes it */
 
 static void look_at(const char *name)
 {
-	int fd = atoi(name);
+	int fd = (int)strtol(name, NULL, 10);
 
 	if (*name >= '0' && *name <= '9' && core_is_node(fd) && !known(fd))
 		file_of(fd);
