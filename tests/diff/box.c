@@ -27,12 +27,19 @@
 #include "compare.h"
 #include "run.h"
 
-/* Longer than any batch takes. */
+/* Longer than the start of a box and its first programs take, or some programs between two writes of answers. How long
+ * a whole batch takes says nothing: on a machine with much else to do the box may get little of it. */
 #define PATIENCE_S 300
 /* A worker that nobody asks anything any more has been forgotten. */
 #define IDLE_S	   1800
 #define NAP_NS	   500000
 #define LOG_TAIL   3000
+
+/* When the answer last became longer. */
+struct progress {
+	off_t size;
+	time_t since;
+};
 
 struct box {
 	struct diff_side base;
@@ -153,20 +160,21 @@ static int make_folder(struct box *box)
 static void exec_box(const struct box *box)
 {
 	const char *run = getenv("PANBIND_BOX_RUN");
-	char log[PATH_MAX], panthor[64], serve[PATH_MAX];
+	char log[PATH_MAX], panthor[64], serve[PATH_MAX], console[PATH_MAX];
 	int fd;
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	snprintf(log, sizeof(log), "%s/log", box->folder);
 	snprintf(panthor, sizeof(panthor), "--panthor=%s", box->panthor);
 	snprintf(serve, sizeof(serve), "--serve=%s", box->folder);
+	snprintf(console, sizeof(console), "--console=%s/console", box->folder);
 	fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
 	dup2(fd, STDOUT_FILENO);
 	dup2(fd, STDERR_FILENO);
 	fd = open("/dev/null", O_RDONLY);
 	dup2(fd, STDIN_FILENO);
-	execlp(run ? run : PANBIND_SOURCE_DIR "/kernel/run", "kernel/run", panthor, "--time-limit=100000", "--",
-	       box->worker, serve, "--left=drm:/dev/dri/renderD128", box->careful ? "--careful" : NULL, NULL);
+	execlp(run ? run : PANBIND_SOURCE_DIR "/kernel/run", "kernel/run", panthor, "--time-limit=100000", console,
+	       "--", box->worker, serve, "--left=drm:/dev/dri/renderD128", box->careful ? "--careful" : NULL, NULL);
 	perror("kernel/run");
 	_exit(127);
 }
@@ -192,25 +200,34 @@ static bool has_ended(struct box *box)
 	return !box->pid;
 }
 
-/* @why: show the end of its log, or NULL. */
-static void shut_down(struct box *box, const char *why)
+static void show_tail(const struct box *box, const char *name, const char *title)
 {
 	char path[PATH_MAX], tail[LOG_TAIL + 1] = {0};
-	FILE *log;
+	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/log", box->folder);
-	log = why ? fopen(path, "re") : NULL;
-	if (log) {
-		if (fseek(log, -LOG_TAIL, SEEK_END))
-			rewind(log);
-		fread(tail, 1, LOG_TAIL, log);
-		fclose(log);
-		fprintf(stderr, "# the box %s; the end of its log:\n%s\n", why, tail);
-	}
+	snprintf(path, sizeof(path), "%s/%s", box->folder, name);
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	if (fseek(file, -LOG_TAIL, SEEK_END))
+		rewind(file);
+	fread(tail, 1, LOG_TAIL, file);
+	fclose(file);
+	fprintf(stderr, "# %s\n%s\n", title, tail);
+}
+
+/* @why: show the ends of its log and of what its kernel said, or NULL. */
+static void shut_down(struct box *box, const char *why)
+{
 	if (!has_ended(box)) {
 		kill(box->pid, SIGTERM); /* kernel/run ends the box, which is in another process group */
 		waitpid(box->pid, &box->status, 0);
 		box->pid = 0;
+	}
+	if (why) {
+		fprintf(stderr, "# the box %s\n", why);
+		show_tail(box, "log", "the end of its log:");
+		show_tail(box, "console", "its kernel's last words:");
 	}
 	remove_folder(box);
 }
@@ -266,16 +283,27 @@ static bool never_was(const struct box *box)
 	return WIFEXITED(box->status) && (WEXITSTATUS(box->status) == 122 || WEXITSTATUS(box->status) == 127);
 }
 
+static bool is_slow(const struct box *box, struct progress *progress)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	path_of(path, box->folder, box->serial, "tmp");
+	if (stat(path, &st) == 0 && st.st_size != progress->size)
+		*progress = (struct progress){.size = st.st_size, .since = time(NULL)};
+	return time(NULL) > progress->since + PATIENCE_S;
+}
+
 /* -EPIPE: the box has died, or answers no more. -EHOSTDOWN: there is none. */
 static int receive(struct box *box, char **answers, size_t count)
 {
 	char path[PATH_MAX];
-	time_t begin = time(NULL);
+	struct progress progress = {.since = time(NULL)};
 	FILE *in;
 
 	path_of(path, box->folder, box->serial, "answer");
 	while (!(in = fopen(path, "re"))) {
-		if (has_ended(box) || time(NULL) > begin + PATIENCE_S) {
+		if (has_ended(box) || is_slow(box, &progress)) {
 			bool ended = has_ended(box);
 
 			shut_down(box, ended ? "has ended" : "does not answer");
