@@ -95,6 +95,15 @@ static void show_as(struct seq_file *m, u32 n, const struct sim_as *as)
 	seq_putc(m, '\n');
 }
 
+static void show_group(struct seq_file *m, u32 g, const struct sim_group *group)
+{
+	seq_printf(m, "group %u as %u%s", g, group->as, group->told_idle ? " idle" : "");
+	for (u32 s = 0; s < STREAMS; s++)
+		if (group->streams[s].polls)
+			seq_printf(m, " polls 0x%llx", group->streams[s].poll_va);
+	seq_putc(m, '\n');
+}
+
 static int state_show(struct seq_file *m, void *v)
 {
 	struct malisim *sim = m->private;
@@ -106,8 +115,7 @@ static int state_show(struct seq_file *m, void *v)
 			show_as(m, n, &sim->as[n]);
 	for (u32 g = 0; g < GROUPS; g++)
 		if (sim->groups[g].running)
-			seq_printf(m, "group %u as %u%s\n", g, sim->groups[g].as,
-				   sim->groups[g].told_idle ? " idle" : "");
+			show_group(m, g, &sim->groups[g]);
 	spin_unlock_irq(&sim->lock);
 	return 0;
 }
@@ -172,7 +180,7 @@ static const struct sim_file {
 	{"stats", stats_show, stats_command},	  {"busy", busy_show, busy_set},
 	{"probe", probe_show, sim_probe_command}, {"state", state_show, no_command},
 	{"reg", nothing_show, reg_write},	  {"swap", nothing_show, swap_pages},
-	{"provoke", nothing_show, NULL}, /* a line each for sim_provoke() */
+	{"tables", sim_tables_show, no_command},  {"provoke", nothing_show, NULL}, /* a line each for sim_provoke() */
 };
 
 static struct malisim *the_sim;

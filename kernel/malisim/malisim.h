@@ -24,6 +24,7 @@
 #define SIM_BUSY_FOREVER U32_MAX
 
 struct device_node;
+struct seq_file;
 struct task_struct;
 
 enum sim_irq_line { SIM_IRQ_JOB, SIM_IRQ_MMU, SIM_IRQ_GPU, SIM_IRQ_LINES };
@@ -194,6 +195,9 @@ void *sim_mcu_pointer(struct malisim *sim, u32 va);
 int sim_swap_pages(struct malisim *sim, u32 as, u64 va, u64 other);
 void sim_tlb_drop(struct sim_as *as, u64 first, u64 last);
 void sim_lines_drop(struct malisim *sim);
+
+/* tables.c */
+int sim_tables_show(struct seq_file *m, void *v);
 
 /* fw.c, group.c, job.c */
 int sim_fw_init(struct malisim *sim);

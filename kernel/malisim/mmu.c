@@ -2,24 +2,16 @@
 /*
  * malisim: how the GPU gets from a VA to memory.
  *
- * Page tables are those of Armv8, stage 1, with 4 KiB pages and four levels. Two things may hold what they said
- * earlier: the TLB of an address space, whose entries stay until something drops them, and the L2 cache, which holds
- * the lines that a walk has read (drivers of GPUs without coherency must flush it before they unlock). Loads "via walk"
- * use neither: between them and those "via tlb" lies all that a GPU may see.
+ * Page tables are those of tables.h. Two things may hold what they said earlier: the TLB of an address space, whose
+ * entries stay until something drops them, and the L2 cache, which holds the lines that a walk has read (drivers of
+ * GPUs without coherency must flush it before they unlock). Loads "via walk" use neither: between them and those "via
+ * tlb" lies all that a GPU may see.
  */
 #include "malisim.h"
+#include "tables.h"
 #include <linux/hash.h>
 #include <linux/io.h>
 #include <linux/mm.h>
-
-#define PTE_VALID	  BIT_ULL(0)
-#define PTE_TABLE	  BIT_ULL(1) /* at the last level: a page */
-#define PTE_READ_ONLY	  BIT_ULL(7)
-#define PTE_EXECUTE_NEVER BIT_ULL(54)
-#define PTE_ADDRESS	  GENMASK_ULL(47, 12)
-
-#define LEVELS		   4
-#define LEVEL_SHIFT(level) (39 - 9 * (level))
 
 static bool is_memory(u64 pa)
 {

@@ -278,6 +278,9 @@ static void add_beginning(struct diff_maker *maker)
 	}
 }
 
+/* A look at the page tables costs as much as all else, so few programs take it. */
+#define TABLES_EVERY 8
+
 struct diff_program diff_generate(uint64_t seed)
 {
 	struct test_random scatter = {.state = seed}; /* else programs of neighbouring seeds are alike */
@@ -298,5 +301,7 @@ struct diff_program diff_generate(uint64_t seed)
 			diff_break(&maker, &node);
 		add(&maker, node);
 	}
+	if (seed % TABLES_EVERY == 0)
+		add(&maker, diff_node("tables"));
 	return maker.program;
 }

@@ -196,7 +196,8 @@ static void step_close(struct diff_world *world, const struct diff_node *node)
 
 static diff_step_fn *find_verb(const char *name)
 {
-	const struct diff_verb *const tables[] = {diff_query_verbs, diff_bo_verbs, diff_vm_verbs, diff_sync_verbs};
+	const struct diff_verb *const tables[] = {diff_query_verbs, diff_bo_verbs, diff_vm_verbs, diff_sync_verbs,
+						  diff_table_verbs};
 
 	for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++)
 		for (const struct diff_verb *verb = tables[t]; verb->name; verb++)

@@ -101,8 +101,9 @@ struct diff_verb {
 	diff_step_fn *fn;
 };
 
-/** Tables that end with a NULL: run_query.c, run_bo.c, run_vm.c, run_sync.c. */
-extern const struct diff_verb diff_query_verbs[], diff_bo_verbs[], diff_vm_verbs[], diff_sync_verbs[];
+/** Tables that end with a NULL: run_query.c, run_bo.c, run_vm.c, run_sync.c, run_tables.c. */
+extern const struct diff_verb diff_query_verbs[], diff_bo_verbs[], diff_vm_verbs[], diff_sync_verbs[],
+	diff_table_verbs[];
 
 /** Print what is left: run_end.c, run_maps.c. */
 void diff_print_end(struct diff_world *world);

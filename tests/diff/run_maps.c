@@ -210,6 +210,15 @@ static const char *name_of(struct maps *maps, uint64_t object)
 
 /* ---- Printing ---- */
 
+/* A group that is going to go (run_tables.c) has memory behind the part of its VM that is the program's. */
+static bool is_drivers(const struct maps *maps, const struct pb_gpuvas_row *row)
+{
+	const struct vm *vm = &maps->vm[row->vm];
+	uint64_t range = maps->world->vm_range[vm->file][vm->id];
+
+	return range && row->va >= range;
+}
+
 static void print_rows(struct maps *maps)
 {
 	size_t i = 0;
@@ -223,6 +232,8 @@ static void print_rows(struct maps *maps)
 		for (; i < maps->rows.count && maps->rows.rows[i].vm == vm; i++) {
 			const struct pb_gpuvas_row *row = &maps->rows.rows[i];
 
+			if (is_drivers(maps, row))
+				continue;
 			fprintf(maps->world->out, " 0x%llx+0x%llx=%s+0x%llx", (unsigned long long)row->va,
 				(unsigned long long)row->size, name_of(maps, row->object),
 				(unsigned long long)row->offset);

@@ -39,6 +39,8 @@ static const struct diff_type types[] = {
 	{"vm_create", .out = 'v', .fields = {FIELD("range", DIFF_SIZE), FIELD("flags", DIFF_FLAGS), ARG}},
 	{"vm_destroy", .fields = {FIELD("vm", DIFF_HANDLE), FIELD("pad", DIFF_FLAGS), ARG}},
 	{"vm_state", .fields = {FIELD("vm", DIFF_HANDLE), ARG}},
+	/* What all VMs map, by their page tables. */
+	{"tables", .fields = {{0}}},
 
 	{"bo_create", .out = 'b',
 	 .fields = {FIELD("size", DIFF_SIZE), FIELD("flags", DIFF_FLAGS), FIELD("vm", DIFF_HANDLE),
