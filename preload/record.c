@@ -12,10 +12,12 @@
 /* In a page that is empty in every child, however it was forked: then it is not this process that is meant. */
 struct process {
 	_Atomic uint64_t image;
+	_Atomic pid_t pid;
 };
 
 static struct {
 	struct process *process;
+	bool wiped;		      /* it is, in children */
 	struct record_shared *shared; /* NULL: nothing is recorded */
 	atomic_bool dead;	      /* nor here any more */
 } record;
@@ -33,6 +35,19 @@ struct record_shared *record_shared(void)
 uint64_t record_image(void)
 {
 	return atomic_load_explicit(&record.process->image, memory_order_relaxed);
+}
+
+/* getpid() is a system call. */
+pid_t record_pid(void)
+{
+	pid_t pid = atomic_load_explicit(&record.process->pid, memory_order_relaxed);
+
+	if (pid)
+		return pid;
+	pid = getpid();
+	if (record.wiped)
+		atomic_store_explicit(&record.process->pid, pid, memory_order_relaxed);
+	return pid;
 }
 
 void record_give_up(void)
@@ -67,7 +82,7 @@ void record_start(const char *where)
 						   PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L);
 	if (record.process == MAP_FAILED)
 		return;
-	madvise(record.process, (size_t)sysconf(_SC_PAGESIZE), MADV_WIPEONFORK);
+	record.wiped = madvise(record.process, (size_t)sysconf(_SC_PAGESIZE), MADV_WIPEONFORK) == 0;
 	atomic_store(&record.process->image, new_image());
 	ring_start();
 	record.shared = link_start(where);
@@ -125,11 +140,20 @@ void record_sending(int fd)
 		file_sending(fd);
 }
 
+/* A recorder that cannot be reached, from another network namespace for one, may yet be there to read how many. */
+static void count_unheard(unsigned long request)
+{
+	if (record.shared && atomic_load_explicit(&record.dead, memory_order_relaxed) && ioctl_is_recorded(request))
+		atomic_fetch_add(&record.shared->missed, 1);
+}
+
 void record_before(struct record_call *call, int fd, unsigned long request, void *arg)
 {
 	*call = (struct record_call){.fd = fd, .request = request, .arg = arg};
-	if (!recording())
+	if (!recording()) {
+		count_unheard(request);
 		return;
+	}
 	call->image = record_image();
 	call->event = ioctl_before(call);
 }

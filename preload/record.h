@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/uio.h>
 
 #include "hooks.h"
 #include "record_wire.h"
@@ -35,6 +36,8 @@ void link_bell(uint64_t image);
 struct record_shared *record_shared(void);
 /** Tells the programs that a process was, and its forks, from each other. Never 0. */
 uint64_t record_image(void);
+/** The process's, or that of the one whose memory it shares. */
+pid_t record_pid(void);
 /** The recorder died without a word, or cannot be reached any more. */
 void record_give_up(void);
 
@@ -75,9 +78,18 @@ void file_inherited(void);
 
 /** Copy from the program's memory; false where the kernel could not either. */
 bool user_read(void *to, uint64_t from, size_t size);
+/**
+ * Copy @count pieces, of the same sizes there and here, with one system call at most. Returns how many bytes came, in
+ * order: less than all from the first piece on that could not be read whole.
+ */
+size_t user_gather(const struct iovec *to, const struct iovec *from, size_t count);
+/** It is on the calling thread's stack: to read it is certain, and costs no system call. */
+bool user_is_near(uint64_t from, size_t size);
 
 /* ---- record_ioctl.c ---- */
 
+/** It is of interest. */
+bool ioctl_is_recorded(unsigned long request);
 /** Begin an event for the call. NULL: it is of no interest, or cannot be recorded. */
 struct record_event *ioctl_before(struct record_call *call);
 void ioctl_after(struct record_call *call, int ret, int err);

@@ -15,8 +15,9 @@
 #include "record.h"
 #include "uapi.h"
 
-#define MOST_BYTES  (256u << 20) /* of one event */
-#define MOST_POINTS 65536u	 /* of one call on syncobjs */
+#define MOST_BYTES   (256u << 20) /* of one event */
+#define MOST_GUESSED 1024u	  /* bytes of syncs */
+#define MOST_POINTS  65536u	  /* of one call on syncobjs */
 
 union arguments {
 	struct pb_uapi_vm_create vm_create;
@@ -53,19 +54,49 @@ static bool read_args(struct reading *r)
 
 /* ---- VM_BIND ---- */
 
-/* As a user of another version of the interface may have them: the part of each op that both know. */
-static bool read_ops(const struct pb_uapi_obj_array *array, struct record_op *ops)
-{
-	size_t part = array->stride < sizeof(*ops) ? array->stride : sizeof(*ops);
+/*
+ * Where the syncs of this thread's last bind were. Programs have them in the same place again and again, and with luck
+ * they come with the ops, for which the kernel has to be asked anyway.
+ */
+struct place {
+	uint64_t from;
+	size_t size;
+};
+static __thread struct place last_syncs;
 
-	if (array->stride == sizeof(*ops))
-		return user_read(ops, array->array, array->count * sizeof(*ops));
-	for (uint32_t i = 0; i < array->count; i++) {
-		memset(&ops[i], 0, sizeof(ops[i]));
-		if (!user_read(&ops[i], array->array + (uint64_t)i * array->stride, part))
-			return false;
+struct bind_reading {
+	const struct pb_uapi_obj_array *array;
+	struct record_op *ops;	   /* array->count of them */
+	struct record_sync *syncs; /* behind them */
+	struct place guess;	   /* from where some of those are there already */
+};
+
+/* As a user of another version of the interface may have them: the part of each op that both know. */
+static bool read_ops(struct bind_reading *b, size_t room_for_syncs)
+{
+	const struct pb_uapi_obj_array *array = b->array;
+	size_t size = array->count * sizeof(*b->ops), got;
+	const struct place guess = last_syncs;
+	const struct iovec to[] = {{b->ops, size}, {b->syncs, guess.size}};
+	const struct iovec from[] = {{(void *)(uintptr_t)array->array, size},
+				     {(void *)(uintptr_t)guess.from, guess.size}};
+	bool guessing = guess.size && guess.size <= room_for_syncs && !user_is_near(array->array, size);
+
+	if (array->stride != sizeof(*b->ops)) {
+		size_t part = array->stride < sizeof(*b->ops) ? array->stride : sizeof(*b->ops);
+
+		memset(b->ops, 0, size);
+		for (uint32_t i = 0; i < array->count; i++)
+			if (!user_read(&b->ops[i], array->array + (uint64_t)i * array->stride, part))
+				return false;
+		return true;
 	}
-	return true;
+	if (size == 0)
+		return true;
+	got = user_gather(to, from, guessing ? 2 : 1);
+	if (guessing && got == size + guess.size)
+		b->guess = guess;
+	return got >= size;
 }
 
 static uint64_t count_syncs(const struct record_op *ops, uint32_t count)
@@ -78,37 +109,65 @@ static uint64_t count_syncs(const struct record_op *ops, uint32_t count)
 	return syncs;
 }
 
-/* Their syncs behind the ops, and ours over what stood for them. A sync that is not there fails the call. */
-static bool read_syncs(struct record_op *ops, uint32_t count, struct record_sync *syncs)
+static bool read_array(const struct pb_uapi_obj_array *array, struct record_sync *syncs)
 {
-	uint32_t used = 0;
+	size_t part = array->stride < sizeof(*syncs) ? array->stride : sizeof(*syncs);
 
-	for (uint32_t i = 0; i < count; i++) {
-		struct pb_uapi_obj_array array = ((struct pb_uapi_vm_bind_op *)&ops[i])->syncs;
-		size_t part = array.stride < sizeof(*syncs) ? array.stride : sizeof(*syncs);
-
-		ops[i].first_sync = used;
-		ops[i].sync_count = array.count;
-		ops[i].pad = 0;
-		memset(syncs + used, 0, array.count * sizeof(*syncs));
-		for (uint32_t s = 0; s < array.count; s++)
-			if (!user_read(&syncs[used++], array.array + (uint64_t)s * array.stride, part))
-				return false;
-	}
+	if (array->stride == sizeof(*syncs))
+		return user_read(syncs, array->array, array->count * sizeof(*syncs));
+	memset(syncs, 0, array->count * sizeof(*syncs));
+	for (uint32_t s = 0; s < array->count; s++)
+		if (!user_read(&syncs[s], array->array + (uint64_t)s * array->stride, part))
+			return false;
 	return true;
 }
 
-static struct record_op *ops_of(struct record_event *event)
+static bool is_there(const struct bind_reading *b, const struct pb_uapi_obj_array *array)
 {
-	return (struct record_op *)(event + 1);
+	return array->stride == sizeof(*b->syncs) && array->array == b->guess.from &&
+	       array->count * sizeof(*b->syncs) <= b->guess.size;
+}
+
+static void remember(const struct pb_uapi_obj_array *array)
+{
+	size_t size = array->count * sizeof(struct record_sync);
+
+	last_syncs = (struct place){array->array, 0};
+	if (array->stride == sizeof(struct record_sync) && size <= MOST_GUESSED)
+		last_syncs.size = size;
+}
+
+/* Their syncs behind the ops, and ours over what stood for them. A sync that is not there fails the call. */
+static bool read_syncs(struct bind_reading *b)
+{
+	uint32_t used = 0;
+
+	for (uint32_t i = 0; i < b->array->count; i++) {
+		struct record_op *op = &b->ops[i];
+		struct pb_uapi_obj_array array = ((struct pb_uapi_vm_bind_op *)op)->syncs;
+
+		op->first_sync = used;
+		op->sync_count = array.count;
+		op->pad = 0;
+		if (array.count == 0)
+			continue;
+		if (used > 0 || !is_there(b, &array)) {
+			if (!read_array(&array, b->syncs + used))
+				return false;
+		}
+		if (used == 0)
+			remember(&array);
+		used += array.count;
+	}
+	return true;
 }
 
 /* All that can be read of it; what cannot be is marked. -EAGAIN: there is not enough room, @size says how much is. */
 static int fill_bind(struct reading *r, size_t *size)
 {
 	const struct pb_uapi_vm_bind *bind = &r->args.vm_bind;
-	struct record_op *ops = ops_of(r->event);
-	uint64_t syncs, wanted;
+	struct bind_reading b = {&bind->ops, (struct record_op *)(r->event + 1), NULL, {0}};
+	uint64_t syncs, wanted = sizeof(*r->event) + (uint64_t)bind->ops.count * sizeof(*b.ops);
 
 	r->event->id = bind->vm_id;
 	r->event->flags = bind->flags;
@@ -117,12 +176,13 @@ static int fill_bind(struct reading *r, size_t *size)
 		r->event->marks |= RECORD_CUT;
 		return 0;
 	}
-	if (!read_ops(&bind->ops, ops)) {
+	b.syncs = (struct record_sync *)(b.ops + bind->ops.count);
+	if (!read_ops(&b, *size - wanted)) {
 		r->event->marks |= RECORD_UNREAD;
 		return 0;
 	}
-	syncs = count_syncs(ops, bind->ops.count);
-	wanted = sizeof(*r->event) + (uint64_t)bind->ops.count * sizeof(*ops) + syncs * sizeof(struct record_sync);
+	syncs = count_syncs(b.ops, bind->ops.count);
+	wanted += syncs * sizeof(struct record_sync);
 	if (wanted > MOST_BYTES) {
 		r->event->marks |= RECORD_CUT;
 		return 0;
@@ -131,8 +191,9 @@ static int fill_bind(struct reading *r, size_t *size)
 		*size = wanted;
 		return -EAGAIN;
 	}
+	r->event->size = (uint32_t)wanted;
 	r->event->sync_count = (uint32_t)syncs;
-	if (!read_syncs(ops, bind->ops.count, (struct record_sync *)(ops + bind->ops.count)))
+	if (!read_syncs(&b))
 		r->event->marks |= RECORD_UNREAD;
 	return 0;
 }
@@ -140,7 +201,7 @@ static int fill_bind(struct reading *r, size_t *size)
 static void before_bind(struct reading *r)
 {
 	uint64_t ops = r->args.vm_bind.ops.count <= RECORD_MAX_OPS ? r->args.vm_bind.ops.count : 0;
-	size_t size = sizeof(*r->event) + ops * sizeof(struct record_op);
+	size_t size = sizeof(*r->event) + ops * sizeof(struct record_op) + last_syncs.size;
 
 	do {
 		r->event = ring_room(size);
@@ -433,6 +494,11 @@ static const struct known *find(unsigned long request)
 		if (known[i].number == _IOC_NR(request))
 			return &known[i];
 	return NULL;
+}
+
+bool ioctl_is_recorded(unsigned long request)
+{
+	return find(request) != NULL;
 }
 
 struct record_event *ioctl_before(struct record_call *call)

@@ -75,7 +75,9 @@ static struct record_ring *map_ring(int fd, uint64_t size)
 
 	if (at == MAP_FAILED)
 		return NULL;
-	if ((char *)syscall(SYS_mmap, at, first, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0L) != at ||
+	/* All of it at once, while a ring is made: later each new page would cost a bind more than all else does. */
+	if ((char *)syscall(SYS_mmap, at, first, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_FIXED | (size == RECORD_RING_SIZE ? MAP_POPULATE : 0), fd, 0L) != at ||
 	    (char *)syscall(SYS_mmap, at + first, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
 			    (long)RECORD_RING_HEADER) != at + first) {
 		munmap(at, first + size);

@@ -1,198 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The rings and the recorder without a driver: children of this program make calls through the hooks, as the preload
- * library would, and what the recorder hands on has to be all of it, in order, whatever becomes of them.
- */
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "core.h"
-#include "limit.h"
-#include "next.h"
-#include "record.h"
-#include "recorder.h"
-#include "seed.h"
-#include "uapi.h"
-
-#define MOST_STREAMS 64
-
-/* ---- What the preload library has and this program has not ---- */
-
-bool core_is_node(int fd)
-{
-	return false;
-}
-
-enum core_kind core_node(int fd, struct node_id *ret_id)
-{
-	return CORE_NONE;
-}
-
-void *next_function(enum next_function which)
-{
-	return which == NEXT_fstat ? (void *)fstat : NULL;
-}
-
-int limit_reached(void)
-{
-	return 0;
-}
-
-/* ---- What comes out ---- */
-
-/** What one thread did, as far as it was told of. */
-struct stream {
-	pid_t pid;
-	int32_t tid;
-	uint64_t last; /* thread_number */
-	uint64_t calls;
-};
-
-struct outcome {
-	struct stream streams[MOST_STREAMS];
-	size_t stream_count;
-	uint64_t binds, ops, unfinished, out_of_order, last_number, over, wrong;
-	uint64_t stop_after;	  /* binds, after which the sink refuses */
-	bool vms[64];		  /* by id: alive */
-	uint64_t used_dead, file; /* calls on VMs that are not alive; the last call's file */
-	struct timespec nap;	  /* for each event: a recorder that does not keep up */
-};
-
-static struct stream *stream_of(struct outcome *out, pid_t pid, int32_t tid)
-{
-	for (size_t i = 0; i < out->stream_count; i++)
-		if (out->streams[i].pid == pid && out->streams[i].tid == tid)
-			return &out->streams[i];
-	assert_true(out->stream_count < MOST_STREAMS);
-	out->streams[out->stream_count] = (struct stream){.pid = pid, .tid = tid};
-	return &out->streams[out->stream_count++];
-}
-
-static uint64_t pattern(uint64_t va, uint32_t op)
-{
-	return (va ^ op) * 0x9e3779b97f4a7c15ull;
-}
-
-static void check_bind(struct outcome *out, const struct record_event *event)
-{
-	const struct record_op *ops = (const struct record_op *)(event + 1);
-	const struct record_sync *syncs = (const struct record_sync *)(ops + event->count);
-
-	out->binds++;
-	out->ops += event->count;
-	out->used_dead += !out->vms[event->id % 64];
-	for (uint32_t i = 0; i < event->count; i++) {
-		out->wrong += ops[i].bo_offset != pattern(ops[i].va, i);
-		for (uint32_t s = 0; s < ops[i].sync_count; s++)
-			out->wrong += syncs[ops[i].first_sync + s].point != ops[i].va + s;
-	}
-}
-
-static int take(void *data, const struct record_process *process, const struct record_file *file,
-		const struct record_event *event)
-{
-	struct outcome *out = data;
-	struct stream *stream;
-
-	if (out->nap.tv_nsec)
-		nanosleep(&out->nap, NULL);
-	if (!event) {
-		out->over++;
-		return 0;
-	}
-	stream = stream_of(out, process->pid, event->tid);
-	out->out_of_order += event->thread_number <= stream->last || event->number <= out->last_number;
-	stream->last = event->thread_number;
-	stream->calls++;
-	out->last_number = event->number;
-	out->file = file->id;
-	if (event->marks & RECORD_UNFINISHED) {
-		out->unfinished++;
-		return 0;
-	}
-	if (event->type == RECORD_VM_BIND)
-		check_bind(out, event);
-	else if (event->type == RECORD_VM_CREATE && !event->err)
-		out->vms[event->id % 64] = true;
-	else if (event->type == RECORD_VM_DESTROY && !event->err)
-		out->vms[event->id % 64] = false;
-	return out->stop_after && out->binds >= out->stop_after ? -ENOSPC : 0;
-}
-
-static int tend(void *data)
-{
-	return -1;
-}
+/* What the recorder hands on of programs that record themselves: all of it, in order, whatever becomes of them. */
+#include "recorded.h"
 
 /* ---- Programs ---- */
-
-static _Atomic uint64_t *done; /* how many binds a program has made; shared with it */
-
-/* The node of these programs: any open file will do, no ioctl reaches it. */
-static int open_node(void)
-{
-	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	record_opened(fd, "/dev/dri/renderD128");
-	return fd;
-}
-
-static void fake_ioctl(int fd, unsigned long request, void *arg)
-{
-	struct record_call call;
-
-	record_before(&call, fd, request, arg);
-	record_after(&call, 0, 0);
-}
-
-static void make_vm(int fd, uint32_t id)
-{
-	struct pb_uapi_vm_create args = {.id = id};
-
-	fake_ioctl(fd, PB_IOCTL_VM_CREATE, &args);
-}
-
-static void end_vm(int fd, uint32_t id)
-{
-	struct pb_uapi_vm_destroy args = {.id = id};
-
-	fake_ioctl(fd, PB_IOCTL_VM_DESTROY, &args);
-}
-
-static void bind_ops(int fd, uint32_t vm, uint64_t va, uint32_t count, uint32_t syncs)
-{
-	struct pb_uapi_vm_bind_op *ops = calloc(count, sizeof(*ops));
-	struct pb_uapi_sync_op *sync = calloc(count * syncs + 1, sizeof(*sync));
-	struct pb_uapi_vm_bind args = {.vm_id = vm, .flags = 1, .ops = {sizeof(*ops), count, (uintptr_t)ops}};
-
-	for (uint32_t i = 0; i < count; i++) {
-		ops[i] = (struct pb_uapi_vm_bind_op){.va = va, .size = 4096, .bo_offset = pattern(va, i)};
-		ops[i].syncs = (struct pb_uapi_obj_array){sizeof(*sync), syncs, (uintptr_t)&sync[i * syncs]};
-		for (uint32_t s = 0; s < syncs; s++)
-			sync[i * syncs + s].timeline_value = va + s;
-	}
-	fake_ioctl(fd, PB_IOCTL_VM_BIND, &args);
-	free(ops);
-	free(sync);
-}
 
 struct job {
 	int fd;
@@ -222,32 +32,6 @@ static void run_threads(int fd, uint32_t vm, int threads, uint64_t binds)
 	}
 	for (int i = 0; i < threads; i++)
 		pthread_join(jobs[i].thread, NULL);
-}
-
-/* Run @program in a child, record it, and return what waitpid() says of it. */
-static int record(void (*program)(void), struct outcome *out, struct recorder_summary *ret_summary)
-{
-	const struct recorder_sink sink = {take, tend, out};
-	struct recorder *recorder;
-	int status = 0;
-	pid_t child;
-
-	assert_int_equal(recorder_create(&sink, &recorder), 0);
-	child = fork();
-	if (child == 0) {
-		record_start(recorder_where(recorder));
-		program();
-		_exit(0);
-	}
-	assert_int_equal(recorder_run(recorder, child), out->stop_after ? -ENOSPC : 0);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	*ret_summary = recorder_summary(recorder);
-	recorder_destroy(recorder);
-	assert_int_equal(out->out_of_order, 0);
-	assert_int_equal(out->wrong, 0);
-	assert_int_equal(ret_summary->damaged, 0);
-	assert_int_equal(ret_summary->missed, 0);
-	return status;
 }
 
 /* ---- Tests ---- */
@@ -467,7 +251,7 @@ static void an_id_that_comes_again_comes_after_its_end(void **state)
 	assert_int_equal(out.used_dead, 0);
 }
 
-/* ---- Forks, signals, bad pointers ---- */
+/* ---- Forks, signals ---- */
 
 static void forking_program(void)
 {
@@ -530,75 +314,14 @@ static void a_handler_may_call_while_a_call_is_under_way(void **state)
 {
 	struct outcome out = {0};
 	const struct recorder_sink sink = {take, tend, &out};
-	struct recorder *recorder;
-	pid_t child;
+	struct recorder_summary summary;
 
-	assert_int_equal(recorder_create(&sink, &recorder), 0);
-	child = fork();
-	if (child == 0) {
-		record_start(recorder_where(recorder));
-		interrupted_program();
-		_exit(0);
-	}
-	assert_int_equal(recorder_run(recorder, child), 0);
-	waitpid(child, NULL, 0);
-	recorder_destroy(recorder);
+	record_with(&sink, interrupted_program, 0, &summary);
+
 	assert_int_equal(out.binds, 200);
 	assert_int_equal(out.unfinished, 0);
 	/* The handler's call was begun later and finished first. */
 	assert_int_equal(out.out_of_order, 100);
-}
-
-static void bad_pointers(void)
-{
-	struct pb_uapi_vm_bind args = {.vm_id = 1, .ops = {48, 3, 0x1000}};
-	struct record_call call;
-	int fd = open_node();
-
-	record_before(&call, fd, PB_IOCTL_VM_BIND, &args);
-	record_after(&call, -1, EFAULT);
-	record_before(&call, fd, PB_IOCTL_VM_BIND, (void *)8);
-	record_after(&call, -1, EFAULT);
-	args.ops = (struct pb_uapi_obj_array){48, UINT32_MAX, (uintptr_t)&args};
-	record_before(&call, fd, PB_IOCTL_VM_BIND, &args);
-	record_after(&call, -1, ENOMEM);
-	record_before(&call, fd, PB_IOCTL_BO_SET_LABEL,
-		      &(struct pb_uapi_bo_set_label){.handle = 1, .label = UINT64_MAX - 3});
-	record_after(&call, -1, EFAULT);
-}
-
-static int take_marked(void *data, const struct record_process *process, const struct record_file *file,
-		       const struct record_event *event)
-{
-	struct outcome *out = data;
-
-	if (event && event->type == RECORD_VM_BIND)
-		out->wrong += !(event->marks & (RECORD_UNREAD | RECORD_CUT)) || event->size != sizeof(*event);
-	out->binds++;
-	return 0;
-}
-
-static void pointers_that_lead_nowhere_hurt_nobody(void **state)
-{
-	struct outcome out = {0};
-	const struct recorder_sink sink = {take_marked, tend, &out};
-	struct recorder *recorder;
-	int status;
-	pid_t child;
-
-	assert_int_equal(recorder_create(&sink, &recorder), 0);
-	child = fork();
-	if (child == 0) {
-		record_start(recorder_where(recorder));
-		bad_pointers();
-		_exit(7);
-	}
-	assert_int_equal(recorder_run(recorder, child), 0);
-	waitpid(child, &status, 0);
-	recorder_destroy(recorder);
-	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
-	assert_int_equal(out.binds, 4);
-	assert_int_equal(out.wrong, 0);
 }
 
 /* ---- Without a recorder ---- */
@@ -697,6 +420,28 @@ static void a_recorder_that_dies_before_the_first_call_is_not_asked_again(void *
 	close(go[1]);
 }
 
+static void unreachable_program(void)
+{
+	int fd = open_node();
+
+	make_vm(fd, 1);
+	bind_ops(fd, 1, 0, 1, 0);
+	record_give_up(); /* as where the recorder's address leads nowhere any more */
+	for (int i = 0; i < 3; i++)
+		bind_ops(fd, 1, 0, 1, 0);
+}
+
+static void calls_that_a_recorder_cannot_be_told_of_are_counted(void **state)
+{
+	struct outcome out = {0};
+	const struct recorder_sink sink = {take, tend, &out};
+	struct recorder_summary summary;
+
+	assert_int_equal(record_with(&sink, unreachable_program, 0, &summary), 0);
+	assert_int_equal(out.binds, 1);
+	assert_int_equal(summary.missed, 3);
+}
+
 static void nobody_at_the_address_is_no_harm(void **state)
 {
 	pid_t child = fork();
@@ -712,12 +457,6 @@ static void nobody_at_the_address_is_no_harm(void **state)
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-static int setup(void **state)
-{
-	done = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	return done == MAP_FAILED;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -731,13 +470,13 @@ int main(void)
 		cmocka_unit_test(an_id_that_comes_again_comes_after_its_end),
 		cmocka_unit_test(forked_children_write_for_themselves),
 		cmocka_unit_test(a_handler_may_call_while_a_call_is_under_way),
-		cmocka_unit_test(pointers_that_lead_nowhere_hurt_nobody),
 		cmocka_unit_test(a_sink_that_refuses_stops_the_recording_and_not_the_program),
 		cmocka_unit_test(a_recorder_that_dies_stops_nobody),
 		cmocka_unit_test(a_recorder_that_dies_before_the_first_call_is_not_asked_again),
+		cmocka_unit_test(calls_that_a_recorder_cannot_be_told_of_are_counted),
 		cmocka_unit_test(nobody_at_the_address_is_no_harm),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
-	return cmocka_run_group_tests_name("recorder", tests, setup, NULL);
+	return cmocka_run_group_tests_name("recorder", tests, recorded_setup, NULL);
 }
