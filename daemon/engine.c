@@ -73,7 +73,8 @@ static void carry_out(struct engine *engine, struct request *request)
 	int r = 0;
 
 	if (!lacks_log(engine, request) && !engine_is_repetition(engine, request)) {
-		if (request->method->journaled)
+		r = rebuilds_refuse(engine, request);
+		if (r == 0 && request->method->journaled)
 			r = engine_check_log(engine, request);
 		if (r == 0)
 			r = run_method(engine, request);
@@ -109,6 +110,8 @@ static void carry_out_all(struct engine *engine, struct request *request)
 
 static int patience_ms(const struct engine *engine)
 {
+	if (engine->rebuilds)
+		return 0;
 	return engine->oldest ? SETTLE_MS : flights_patience_ms(engine);
 }
 
@@ -130,9 +133,10 @@ static void *executor(void *data)
 		units_settle(engine);
 		flights_look(engine);
 		adoptions_look(engine);
-		if (!request && stopping)
+		if (!request && stopping && !engine->rebuilds)
 			break;
 		carry_out_all(engine, request);
+		rebuilds_go_on(engine);
 	}
 	visit_end(engine);
 	units_drain(engine);
@@ -314,7 +318,13 @@ void engine_cancel(struct engine *engine, const struct conn *conn)
 		engine->cancelled = true;
 		panbind_session_stop(engine->session);
 	}
+	rebuilds_cancel(engine, conn);
 	pthread_mutex_unlock(&engine->cancel_lock);
+}
+
+void engine_wind_down(struct engine *engine)
+{
+	atomic_store(&engine->winding_down, true);
 }
 
 void engine_set_script_of(struct engine *engine, const struct conn *conn)

@@ -54,8 +54,10 @@ const char *engine_name(const struct engine *engine);
 struct panbind_log *engine_log(struct engine *engine);
 /** Members that describe the device, for the greeting and device.info. */
 void engine_describe(const struct engine *engine, struct jw *jw);
-/** The client of this connection is gone: if a script of it runs, end that soon. */
+/** The client of this connection is gone: if a script of it runs, or a rebuild, end that soon. */
 void engine_cancel(struct engine *engine, const struct conn *conn);
+/** The daemon is to end: calls are finished, but for rebuilds, which may take long and have changed nothing yet. */
+void engine_wind_down(struct engine *engine);
 /** Readable when a program has ended whose VMs are here; engine_note_end() then sees to it. */
 int engine_ends_fd(const struct engine *engine);
 void engine_note_end(struct engine *engine);

@@ -17,6 +17,7 @@
 
 struct adopted;
 struct planning;
+struct rebuild;
 struct running;
 
 enum unit_kind {
@@ -68,7 +69,9 @@ struct engine {
 	uint64_t next_look_ns;	       /* at those in flight; 0: there are none */
 	struct adopted *adopted;       /* VMs of programs */
 	int ends_fd;		       /* an epoll of those programs' pidfds, for the loop to wait on */
+	atomic_bool winding_down;      /* what takes long and has changed nothing yet is to end */
 	pthread_mutex_t cancel_lock;   /* guards what follows */
+	struct rebuild *rebuilds;      /* VMs that are rebuilt, one after the other; changed by the executor alone */
 	const struct conn *script_of;  /* whose script or replay runs; compared, never followed */
 	bool cancelled;		       /* and that client is gone */
 
@@ -159,6 +162,15 @@ int flights_patience_ms(const struct engine *engine);
 /** The entry that says that the VM of this name is lost, or 0. */
 uint64_t flight_lost_seq(const struct engine *engine, const char *vm);
 void flights_free(struct engine *engine);
+
+/* ---- engine_rebuild.c ---- */
+
+/** One step of the rebuild whose turn it is. */
+void rebuilds_go_on(struct engine *engine);
+/** 0, or the refusal of what would change a VM that is being rebuilt. */
+int rebuilds_refuse(struct engine *engine, struct request *request);
+/** With the cancel_lock held: this client is gone. */
+void rebuilds_cancel(struct engine *engine, const struct conn *conn);
 
 /* ---- adoption.c, engine_adopt.c: VMs of programs ---- */
 

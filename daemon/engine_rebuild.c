@@ -3,32 +3,25 @@
  * A new VM in the place of one that is lost.
  *
  * A VM that the driver gave up, or that panbind lost track of, cannot be mended. What it should map is known all the
- * same: by its shadow, which also has what asynchronous binds were to do, or by the log. A new VM gets that mapping in
- * one transaction, and then takes over the name, with a generation of its own. Until then the old one stands where it
- * stood, so that a failure changes nothing. The contents of BOs are where they were: they are the same BOs.
+ * same: by its shadow, which also has what asynchronous binds were to do, or by the log. A new VM gets that mapping,
+ * and then takes over the name, with a generation of its own. Until then the old one stands where it stood, so that a
+ * failure changes nothing. The contents of BOs are where they were: they are the same BOs.
+ *
+ * That takes as long as binding all of it, and nobody else shall wait for it: the new VM, which has no name yet, is
+ * filled in steps, and between two of them the executor does whatever else there is to do. What would change the old VM
+ * meanwhile is refused, and may be tried again. BOs that are destroyed meanwhile are held until they are mapped. Only
+ * the swap is one turn: one whole for the log, which has the old VM or the new one under the name.
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "engine_state.h"
-#include "record.h"
+#include "engine_rebuild.h"
 #include "say.h"
 #include "util.h"
 
-#define LOST_TOLD 1000
-
-struct rebuild {
-	struct engine *engine;
-	struct request *request;
-	struct panbind_vm *old, *fresh;
-	struct panbind_state *source, *wanted;
-	uint32_t *bo_of_source; /* index in wanted + 1, or 0 */
-	struct jw lost;
-	size_t lost_count, ops;
-	uint64_t lost_bytes;
-	struct record record;
-};
+#define OPS_A_STEP 256
 
 static int refuse(struct rebuild *rebuild, int r, const struct panbind_error *error)
 {
@@ -36,6 +29,8 @@ static int refuse(struct rebuild *rebuild, int r, const struct panbind_error *er
 
 	return engine_refuse_state(rebuild->request, r, error ? error : &none);
 }
+
+/* ---- Begin ---- */
 
 static int check_state(struct rebuild *rebuild)
 {
@@ -52,135 +47,30 @@ static int check_state(struct rebuild *rebuild)
 	return rebuild->request->error.code;
 }
 
-static int read_source(struct rebuild *rebuild)
+/** The new VM, and the ops that fill it. */
+static int prepare(struct rebuild *rebuild, struct panbind_error *error)
 {
-	struct request *request = rebuild->request;
-	struct panbind_log_ref ref = {.name = request->call.name};
-
-	ref.generation = registry_get(&rebuild->engine->registry, OBJECT_VM, ref.name);
-	if (request->call.from == REBUILD_FROM_LOG)
-		return engine_logged_state(rebuild->engine, request, ref, UINT64_MAX, "/params/from", &rebuild->source);
-	return engine_live_state(rebuild->engine, request, ref.name, "/params/name", &rebuild->source);
-}
-
-/* ---- What can be brought back ---- */
-
-static void tell_lost(struct rebuild *rebuild, const struct panbind_state_range *range,
-		      const struct panbind_state_bo *bo, const char *why)
-{
-	rebuild->lost_bytes += range->size;
-	if (rebuild->lost_count++ >= LOST_TOLD)
-		return;
-	jw_object(&rebuild->lost, NULL);
-	jw_hex(&rebuild->lost, "va", range->va);
-	jw_hex(&rebuild->lost, "size", range->size);
-	jw_string(&rebuild->lost, "bo", bo->name);
-	jw_hex(&rebuild->lost, "bo_offset", range->bo_offset);
-	jw_string(&rebuild->lost, "reason", why);
-	jw_object_end(&rebuild->lost);
-}
-
-/** The object to map again; NULL and the reason when there is none. */
-static struct panbind_bo *object_of(const struct rebuild *rebuild, const struct panbind_state_bo *bo,
-				    const char **ret_why)
-{
-	struct panbind_bo *object = bo->bo;
-
-	if (!object && bo->name && !bo->nameless)
-		object = panbind_session_bo(rebuild->engine->session, bo->name);
-	*ret_why = NULL;
-	if (!object || (bo->generation && panbind_bo_generation(object) != bo->generation))
-		*ret_why = "the BO is gone";
-	else if (bo->exclusive)
-		*ret_why = "the BO belongs to the old VM alone";
-	return *ret_why ? NULL : object;
-}
-
-/** Where a region was, the dummy is better than a fault. */
-static bool is_in_region(const struct panbind_state *state, uint64_t va)
-{
-	uint64_t region_va, region_size;
-
-	for (size_t i = 0; panbind_state_region(state, i, &region_va, &region_size) == 0; i++)
-		if (va >= region_va && va - region_va < region_size)
-			return true;
-	return false;
-}
-
-static int want_range(struct rebuild *rebuild, const struct panbind_state_range *range)
-{
-	const struct panbind_state_bo *bo = panbind_state_bo(rebuild->source, range->bo);
-	struct panbind_state_bo described;
-	struct panbind_bo *object;
-	const char *why;
-	uint32_t index = PANBIND_STATE_SPARSE;
-	int r = 0;
-
-	if (bo) {
-		object = object_of(rebuild, bo, &why);
-		if (!object) {
-			tell_lost(rebuild, range, bo, why);
-			if (!is_in_region(rebuild->source, range->va))
-				return 0;
-		} else if (rebuild->bo_of_source[range->bo] == 0) {
-			described = *bo;
-			described.bo = object;
-			r = panbind_state_add_bo(rebuild->wanted, &described, &index);
-			rebuild->bo_of_source[range->bo] = index + 1;
-		} else {
-			index = rebuild->bo_of_source[range->bo] - 1;
-		}
-	}
-	return r < 0 ? r
-		     : panbind_state_map(rebuild->wanted, range->va, range->size, index, range->bo_offset,
-					 range->flags);
-}
-
-static int want_all(struct rebuild *rebuild)
-{
-	struct panbind_state_range range;
-	uint64_t va, size;
-	size_t bos = 0;
-	int r = panbind_state_create(&rebuild->wanted);
-
-	while (panbind_state_bo(rebuild->source, (uint32_t)bos))
-		bos++;
-	rebuild->bo_of_source = calloc(bos + 1, sizeof(*rebuild->bo_of_source));
-	if (r == 0 && !rebuild->bo_of_source)
-		r = -ENOMEM;
-	for (size_t i = 0; r == 0 && panbind_state_range(rebuild->source, i, &range) == 0; i++)
-		r = want_range(rebuild, &range);
-	for (size_t i = 0; r == 0 && panbind_state_region(rebuild->source, i, &va, &size) == 0; i++)
-		r = panbind_state_add_region(rebuild->wanted, va, size);
-	return r < 0 ? refuse(rebuild, r, NULL) : 0;
-}
-
-/* ---- The new VM ---- */
-
-static int map_all(struct rebuild *rebuild, struct panbind_error *error)
-{
-	struct panbind_state *empty = NULL;
-	struct panbind_state_diff *diff = NULL;
-	int r = panbind_state_create(&empty);
+	int r = rebuild_want_all(rebuild);
 
 	if (r == 0)
-		r = panbind_state_diff(empty, rebuild->wanted, &diff);
-	if (r == 0) {
-		rebuild->ops = panbind_state_diff_op_count(diff);
-		r = panbind_state_diff_run(diff, rebuild->fresh, NULL, error);
-	}
-	panbind_state_diff_destroy(diff);
-	panbind_state_destroy(empty);
+		r = panbind_state_create(&rebuild->empty);
+	if (r == 0)
+		r = panbind_state_diff(rebuild->empty, rebuild->wanted, &rebuild->diff);
+	if (r == 0)
+		r = engine_make_vm(rebuild->engine, panbind_vm_va_range(rebuild->old), &rebuild->fresh, error);
+	if (r == 0)
+		r = panbind_state_run_begin(rebuild->diff, rebuild->fresh, &rebuild->run, error);
 	return r;
 }
 
-static int make_vm(struct rebuild *rebuild)
+static int begin(struct rebuild *rebuild)
 {
 	struct panbind_error error = {.op = PANBIND_NO_OP};
-	int r = engine_make_vm(rebuild->engine, panbind_vm_va_range(rebuild->old), &rebuild->fresh, &error);
+	int r = rebuild_read_source(rebuild);
 
-	if (r == 0)
-		r = map_all(rebuild, &error);
+	if (r != 0)
+		return r;
+	r = prepare(rebuild, &error);
 	return r < 0 ? refuse(rebuild, r, &error) : 0;
 }
 
@@ -189,53 +79,49 @@ static int make_vm(struct rebuild *rebuild)
 static int record_swap(struct rebuild *rebuild, const char *name)
 {
 	static const char comment[] = "rebuilt";
+	struct record *record = &rebuild->record;
 	struct panbind_log_entry entry;
 
+	*record = (struct record){.engine = rebuild->engine, .request = rebuild->request, .whole = true};
+	record->durability = rebuild->request->call.durability == DURABILITY_SYNC ? PANBIND_LOG_DURABLE_SYNC
+										  : PANBIND_LOG_DURABLE_WRITE;
 	engine_fill_entry(rebuild->request, PANBIND_LOG_VM_DESTROY, &entry);
 	entry.comment = comment;
 	entry.txn_id = NULL;
 	entry.object.ref.name = name;
 	entry.object.ref.generation = registry_get(&rebuild->engine->registry, OBJECT_VM, name);
-	record_append(&rebuild->record, &entry);
-	record_vm(&rebuild->record, name, comment);
-	record_map(&rebuild->record, name, comment);
+	record_append(record, &entry);
+	record_vm(record, name, comment);
+	record_map(record, name, comment);
 	if (rebuild->request->call.txn_id) { /* the last entry, so that it stands for all */
 		engine_fill_entry(rebuild->request, PANBIND_LOG_BIND, &entry);
-		record_append(&rebuild->record, &entry);
+		record_append(record, &entry);
 	}
-	return record_finish(&rebuild->record);
+	return record_finish(record);
 }
 
-/** The new VM gets the name, and the old one goes; or everything is as it was. */
-static int swap(struct rebuild *rebuild)
+/** The new VM has the name; that is recorded, or everything is as it was. */
+static int exchange(struct rebuild *rebuild)
 {
-	struct panbind_session *session = rebuild->engine->session;
+	struct engine *engine = rebuild->engine;
+	struct panbind_session *session = engine->session;
 	const char *name = rebuild->request->call.name;
-	uint64_t generation;
 	int r;
 
 	panbind_session_take_vm(session, name);
 	r = panbind_session_add_vm(session, name, rebuild->fresh);
 	if (r == 0) {
-		if (rebuild->engine->log)
+		if (engine->log)
 			r = record_swap(rebuild, name);
 		else
-			r = registry_set(&rebuild->engine->registry, OBJECT_VM, name,
-					 registry_get(&rebuild->engine->registry, OBJECT_VM, name) + 1);
+			r = registry_set(&engine->registry, OBJECT_VM, name,
+					 registry_get(&engine->registry, OBJECT_VM, name) + 1);
 		if (r < 0)
 			panbind_session_take_vm(session, name);
 	}
-	if (r < 0) {
-		if (panbind_session_add_vm(session, name, rebuild->old) < 0)
-			say(SAY_ERROR, "the name of the VM %s is lost", name);
-		return refuse(rebuild, r, &rebuild->record.error);
-	}
-	generation = rebuild->record.seq;
-	if (generation)
-		panbind_vm_set_map_generation(rebuild->fresh, generation);
-	rebuild->fresh = NULL;
-	panbind_vm_destroy(rebuild->old);
-	return 0;
+	if (r < 0 && panbind_session_add_vm(session, name, rebuild->old) < 0)
+		say(SAY_ERROR, "the name of the VM %s is lost", name);
+	return r;
 }
 
 static void write_result(struct rebuild *rebuild)
@@ -250,7 +136,7 @@ static void write_result(struct rebuild *rebuild)
 	jw_int(out, "generation", (int64_t)registry_get(&rebuild->engine->registry, OBJECT_VM, name));
 	jw_int(out, "map_generation", (int64_t)panbind_vm_map_generation(vm));
 	jw_int(out, "mappings", (int64_t)panbind_vm_mapping_count(vm));
-	jw_int(out, "ops", (int64_t)rebuild->ops);
+	jw_int(out, "ops", (int64_t)panbind_state_diff_op_count(rebuild->diff));
 	jw_hex(out, "lost_bytes", rebuild->lost_bytes);
 	jw_raw(out, "lost", rebuild->lost.buf, rebuild->lost.len);
 	if (rebuild->record.seq)
@@ -258,37 +144,195 @@ static void write_result(struct rebuild *rebuild)
 	jw_object_end(out);
 }
 
-int engine_vm_rebuild(struct engine *engine, struct request *request)
+static int swap(struct rebuild *rebuild)
 {
-	struct rebuild rebuild = {.engine = engine, .request = request, .record.engine = engine};
+	struct engine *engine = rebuild->engine;
+	int r = engine_check_log(engine, rebuild->request); /* a while ago it would have taken an entry */
+
+	if (r != 0)
+		return r;
+	units_drain(engine); /* nothing else is recorded while the whole is */
+	r = exchange(rebuild);
+	if (r < 0)
+		return refuse(rebuild, r, &rebuild->record.error);
+	panbind_state_run_commit(take_ptr(rebuild->run));
+	if (rebuild->record.seq)
+		panbind_vm_set_map_generation(rebuild->fresh, rebuild->record.seq);
+	rebuild->fresh = NULL;
+	panbind_vm_destroy(take_ptr(rebuild->old));
+	write_result(rebuild);
+	return 0;
+}
+
+/* ---- Steps ---- */
+
+static void rebuild_free(struct rebuild *rebuild)
+{
+	if (rebuild->old)
+		panbind_vm_set_held(rebuild->old, false);
+	panbind_state_run_commit(rebuild->run); /* the VM goes as a whole: nothing to undo */
+	panbind_vm_destroy(rebuild->fresh);
+	panbind_state_diff_destroy(rebuild->diff);
+	panbind_state_destroy(rebuild->empty);
+	panbind_state_destroy(rebuild->wanted);
+	panbind_state_destroy(rebuild->source);
+	free(rebuild->bo_of_source);
+	jw_free(&rebuild->lost);
+	free(rebuild);
+}
+
+/** It has answered or is refused: the next one's turn. */
+static void end(struct rebuild *rebuild, int r)
+{
+	struct engine *engine = rebuild->engine;
+	struct request *request = rebuild->request;
+
+	pthread_mutex_lock(&engine->cancel_lock);
+	engine->rebuilds = rebuild->next;
+	pthread_mutex_unlock(&engine->cancel_lock);
+	rebuild_free(rebuild);
+	if (r != 0)
+		r = engine_remember_refusal(engine, request);
+	if (r != METHOD_PENDING)
+		engine_answer(engine, request);
+}
+
+static bool is_over(struct rebuild *rebuild)
+{
+	struct engine *engine = rebuild->engine;
+	bool cancelled;
+
+	pthread_mutex_lock(&engine->cancel_lock);
+	cancelled = rebuild->cancelled;
+	pthread_mutex_unlock(&engine->cancel_lock);
+	return cancelled || atomic_load(&engine->winding_down) || atomic_load(&engine->stopping);
+}
+
+/** Not remembered under its txn_id: the same call may come again, and is then carried out. */
+static int refuse_ended(struct rebuild *rebuild)
+{
+	rpc_error_set(&rebuild->request->error, RPC_BUSY, ECANCELED,
+		      "the rebuild was ended and has changed nothing: the client is gone, or the daemon is stopping");
+	rebuild->request->error.retryable = true;
+	return RPC_BUSY;
+}
+
+static int step(struct rebuild *rebuild)
+{
+	struct panbind_error error = {.op = PANBIND_NO_OP};
+	int r = panbind_state_run_step(rebuild->run, OPS_A_STEP, &error);
+
+	if (r == 0)
+		return swap(rebuild);
+	return r < 0 ? refuse(rebuild, r, &error) : METHOD_PENDING;
+}
+
+void rebuilds_go_on(struct engine *engine)
+{
+	struct rebuild *rebuild = engine->rebuilds;
 	int r;
 
-	units_drain(engine);
-	rebuild.record.durability =
-		request->call.durability == DURABILITY_SYNC ? PANBIND_LOG_DURABLE_SYNC : PANBIND_LOG_DURABLE_WRITE;
-	rebuild.old = engine_find_vm(engine, request, request->call.name, "/params/name");
-	if (!rebuild.old)
+	if (!rebuild)
+		return;
+	if (is_over(rebuild))
+		r = refuse_ended(rebuild);
+	else if (!rebuild->run)
+		r = begin(rebuild) == 0 ? METHOD_PENDING : rebuild->request->error.code;
+	else
+		r = step(rebuild);
+	if (r != METHOD_PENDING)
+		end(rebuild, r);
+}
+
+/* ---- While they go on ---- */
+
+static bool is_rebuilt(const struct engine *engine, const char *vm)
+{
+	for (const struct rebuild *rebuild = engine->rebuilds; vm && rebuild; rebuild = rebuild->next)
+		if (strcmp(rebuild->request->call.name, vm) == 0)
+			return true;
+	return false;
+}
+
+/** The VM that the call would change and must not, or NULL. Scripts name theirs only as they run. */
+static const char *busy_vm(const struct engine *engine, const struct request *request)
+{
+	const struct call *call = &request->call;
+	device_method *method = request->method->on_device;
+
+	if (is_rebuilt(engine, call->vm))
+		return call->vm;
+	if ((method == engine_vm_destroy || method == engine_vm_rebuild) && is_rebuilt(engine, call->name))
+		return call->name;
+	for (size_t i = 0; i < call->op_count; i++)
+		if (is_rebuilt(engine, call->ops[i].vm))
+			return call->ops[i].vm;
+	return NULL;
+}
+
+int rebuilds_refuse(struct engine *engine, struct request *request)
+{
+	const char *vm = engine->rebuilds && request->method->journaled ? busy_vm(engine, request) : NULL;
+
+	if (!vm)
+		return 0;
+	rpc_error_set(&request->error, RPC_BUSY, EBUSY, "%s is being rebuilt: try again later", vm);
+	request->error.retryable = true;
+	return RPC_BUSY;
+}
+
+void rebuilds_cancel(struct engine *engine, const struct conn *conn)
+{
+	for (struct rebuild *rebuild = engine->rebuilds; rebuild; rebuild = rebuild->next)
+		rebuild->cancelled |= rebuild->request->conn == conn;
+}
+
+/* ---- The method ---- */
+
+static void enqueue(struct rebuild *rebuild)
+{
+	struct engine *engine = rebuild->engine;
+	struct rebuild **at = &engine->rebuilds;
+
+	pthread_mutex_lock(&engine->cancel_lock);
+	while (*at)
+		at = &(*at)->next;
+	*at = rebuild;
+	pthread_mutex_unlock(&engine->cancel_lock);
+	panbind_vm_set_held(rebuild->old, true);
+}
+
+static int check(struct rebuild *rebuild)
+{
+	struct engine *engine = rebuild->engine;
+	struct request *request = rebuild->request;
+	const char *name = request->call.name;
+	int r;
+
+	rebuild->old = engine_find_vm(engine, request, name, "/params/name");
+	if (!rebuild->old)
 		return request->error.code;
-	if (engine_refuse_adopted(engine, request, request->call.name) != 0)
+	r = engine_refuse_adopted(engine, request, name);
+	if (r == 0)
+		r = engine_check_generation(engine, request, name);
+	return r == 0 ? check_state(rebuild) : r;
+}
+
+int engine_vm_rebuild(struct engine *engine, struct request *request)
+{
+	struct rebuild *rebuild = calloc(1, sizeof(*rebuild));
+
+	if (!rebuild)
+		return rpc_error_set(&request->error, RPC_INTERNAL, ENOMEM, "out of memory");
+	rebuild->engine = engine;
+	rebuild->request = request;
+	jw_array(&rebuild->lost, NULL);
+	units_drain(engine); /* from here on its mapping is settled */
+	if (check(rebuild) != 0) {
+		rebuild_free(rebuild);
 		return request->error.code;
-	jw_array(&rebuild.lost, NULL);
-	r = engine_check_generation(engine, request, request->call.name);
-	if (r == 0)
-		r = check_state(&rebuild);
-	if (r == 0)
-		r = read_source(&rebuild);
-	if (r == 0)
-		r = want_all(&rebuild);
-	if (r == 0)
-		r = make_vm(&rebuild);
-	if (r == 0)
-		r = swap(&rebuild);
-	if (r == 0)
-		write_result(&rebuild);
-	panbind_vm_destroy(rebuild.fresh);
-	panbind_state_destroy(rebuild.source);
-	panbind_state_destroy(rebuild.wanted);
-	free(rebuild.bo_of_source);
-	jw_free(&rebuild.lost);
-	return r;
+	}
+	request->alone = false; /* others come while it goes on */
+	enqueue(rebuild);
+	return METHOD_PENDING;
 }

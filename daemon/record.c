@@ -46,6 +46,76 @@ int record_append(struct record *record, const struct panbind_log_entry *entry)
 	return r;
 }
 
+/* ---- Generations ---- */
+
+struct raised {
+	enum object_kind kind;
+	char *name;
+	uint64_t before, bo_before;
+	struct panbind_bo *bo; /* or NULL */
+};
+
+static int next_generation(struct record *record, enum object_kind kind, const char *name, struct panbind_bo *bo,
+			   uint64_t *ret_generation)
+{
+	struct registry *registry = &record->engine->registry;
+	struct raised raised = {.kind = kind, .before = registry_get(registry, kind, name), .bo = bo};
+
+	if (record->raised_count == record->raised_room) {
+		size_t room = record->raised_room ? 2 * record->raised_room : 16;
+		struct raised *grown = reallocarray(record->raised, room, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		record->raised = grown;
+		record->raised_room = room;
+	}
+	raised.bo_before = bo ? panbind_bo_generation(bo) : 0;
+	raised.name = strdup(name);
+	*ret_generation = raised.before + 1;
+	if (!raised.name || registry_set(registry, kind, name, *ret_generation) < 0) {
+		free(raised.name);
+		return -ENOMEM;
+	}
+	if (bo)
+		panbind_bo_set_generation(bo, *ret_generation);
+	record->raised[record->raised_count++] = raised;
+	return 0;
+}
+
+static void end_raised(struct record *record, bool put_back)
+{
+	while (record->raised_count > 0) {
+		struct raised *raised = &record->raised[--record->raised_count];
+
+		if (put_back) {
+			registry_set(&record->engine->registry, raised->kind, raised->name, raised->before);
+			if (raised->bo)
+				panbind_bo_set_generation(raised->bo, raised->bo_before);
+		}
+		free(raised->name);
+	}
+	free(take_ptr(record->raised));
+	record->raised_room = 0;
+}
+
+/* ---- The end ---- */
+
+static int fail(struct record *record, int r)
+{
+	end_raised(record, atomic_load(&record->recorded) == 0);
+	if (atomic_load(&record->recorded) > 0)
+		record->engine->diverged = true;
+	if (record->error.code == 0) {
+		record->error.code = r < 0 ? r : -EIO;
+		record->error.stage = PANBIND_STAGE_JOURNAL;
+		record->error.op = PANBIND_NO_OP;
+		snprintf(record->error.msg, sizeof(record->error.msg), "the log could not record it: %s",
+			 strerror(-record->error.code));
+	}
+	return record->error.code;
+}
+
 int record_finish(struct record *record)
 {
 	const struct timespec moment = {.tv_nsec = 20000};
@@ -57,18 +127,10 @@ int record_finish(struct record *record)
 		r = panbind_log_flush(record->engine->log);
 	while (atomic_load(&record->answered) < record->appended)
 		nanosleep(&moment, NULL);
-	if (record->error.code == 0 && atomic_load(&record->recorded) == record->appended)
-		return 0;
-	if (atomic_load(&record->recorded) > 0)
-		record->engine->diverged = true;
-	if (record->error.code == 0) {
-		record->error.code = r < 0 ? r : -EIO;
-		record->error.stage = PANBIND_STAGE_JOURNAL;
-		record->error.op = PANBIND_NO_OP;
-		snprintf(record->error.msg, sizeof(record->error.msg), "the log could not record it: %s",
-			 strerror(-record->error.code));
-	}
-	return record->error.code;
+	if (record->error.code != 0 || atomic_load(&record->recorded) != record->appended)
+		return fail(record, r);
+	end_raised(record, false);
+	return 0;
 }
 
 /* ---- State ---- */
@@ -89,18 +151,12 @@ static void fill_entry(const struct record *record, struct panbind_log_entry *en
 	entry->durability = PANBIND_LOG_DURABLE_SYNC;
 }
 
-static int next_generation(struct engine *engine, enum object_kind kind, const char *name, uint64_t *ret_generation)
-{
-	*ret_generation = registry_get(&engine->registry, kind, name) + 1;
-	return registry_set(&engine->registry, kind, name, *ret_generation);
-}
-
 int record_bo(struct record *record, const char *name, struct panbind_bo *bo, const char *comment)
 {
 	struct panbind_log_entry entry;
 	uint64_t generation;
 
-	if (next_generation(record->engine, OBJECT_BO, name, &generation) < 0)
+	if (next_generation(record, OBJECT_BO, name, bo, &generation) < 0)
 		return record->error.code = -ENOMEM;
 	fill_entry(record, &entry, PANBIND_LOG_BO_CREATE, comment);
 	entry.object.ref = (struct panbind_log_ref){name, generation};
@@ -109,7 +165,6 @@ int record_bo(struct record *record, const char *name, struct panbind_bo *bo, co
 	if (adopted_has_bo(record->engine, name))
 		entry.object.flags |= PANBIND_LOG_ADOPTED;
 	entry.object.exclusive_vm.name = panbind_session_bo_vm(record->engine->session, bo);
-	panbind_bo_set_generation(bo, generation);
 	return record_append(record, &entry);
 }
 
@@ -119,7 +174,7 @@ int record_vm(struct record *record, const char *name, const char *comment)
 	struct panbind_log_entry entry;
 	uint64_t generation;
 
-	if (next_generation(record->engine, OBJECT_VM, name, &generation) < 0)
+	if (next_generation(record, OBJECT_VM, name, NULL, &generation) < 0)
 		return record->error.code = -ENOMEM;
 	fill_entry(record, &entry, PANBIND_LOG_VM_CREATE, comment);
 	entry.object.ref = (struct panbind_log_ref){name, generation};

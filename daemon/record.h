@@ -7,6 +7,9 @@
 
 #include "engine_private.h"
 
+/** A generation as it was before an entry was to raise it. */
+struct raised;
+
 /** Some entries that are wanted together. */
 struct record {
 	struct engine *engine;
@@ -17,13 +20,15 @@ struct record {
 	size_t appended;
 	atomic_size_t answered, recorded;
 	struct panbind_error error; /* of the first that failed */
+	struct raised *raised;	    /* put back when nothing is recorded */
+	size_t raised_count, raised_room;
 };
 
 /** Queue one entry. 0 or a negative errno, which is also in record->error. */
 int record_append(struct record *record, const struct panbind_log_entry *entry);
 /**
- * Wait for all of them. 0 when all are recorded; else a negative errno, and, when some were recorded all the same, the
- * log is known not to match the device any more: engine->diverged.
+ * Wait for all of them. 0 when all are recorded; else a negative errno: generations are then what they were, or, when
+ * some entries were recorded all the same, the log is known not to match the device any more: engine->diverged.
  */
 int record_finish(struct record *record);
 

@@ -200,6 +200,8 @@ static void begin_stopping(struct server *server)
 	}
 	jw_free(&goodbye);
 	conn_flush_dirty(server);
+	for (size_t i = 0; i < server->engine_count; i++)
+		engine_wind_down(server->engines[i]);
 }
 
 static void on_stop_signal(evutil_socket_t signal_number, short what, void *data)

@@ -131,6 +131,26 @@ const struct panbind_state_op *panbind_state_diff_op(const struct panbind_state_
 int panbind_state_diff_run(const struct panbind_state_diff *diff, struct panbind_vm *vm,
 			   enum panbind_outcome *ret_outcome, struct panbind_error *reterr);
 
+/** The same in steps, for a thread that has other things to do in between. */
+struct panbind_state_run;
+
+/**
+ * Begin: nothing is run yet. @diff, its states and @vm must outlive the run, and from the first step on nobody else may
+ * bind @vm (-EBUSY). -ENOENT as above, -ENOMEM.
+ */
+int panbind_state_run_begin(const struct panbind_state_diff *diff, struct panbind_vm *vm,
+			    struct panbind_state_run **ret_run, struct panbind_error *reterr);
+/**
+ * Run at most @count further ops. 1: there are more; 0: that was all. Negative: an op failed, and has undone itself;
+ * those of earlier steps are in place, and what remains is to roll back, or to commit what there is.
+ */
+int panbind_state_run_step(struct panbind_state_run *run, size_t count, struct panbind_error *reterr);
+/** The end: what was run stays, be it all or not. NULL is fine. */
+void panbind_state_run_commit(struct panbind_state_run *run);
+/** The end: undo what was run. As panbind_txn_rollback(). */
+int panbind_state_run_rollback(struct panbind_state_run *run, enum panbind_outcome *ret_outcome,
+			       struct panbind_error *reterr);
+
 /**
  * Write the script that makes a VM of that name which maps what @state says, with all BOs that it takes: a dump. The
  * text is for free(3). -ENOMEM.

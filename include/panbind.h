@@ -384,6 +384,11 @@ int panbind_vm_next_unknown(struct panbind_vm *vm, uint64_t va, uint64_t *ret_va
  * the VM poisoned.
  */
 void panbind_vm_set_force(struct panbind_vm *vm, int force);
+/**
+ * From here on nobody may change the VM, or all may again: binds are refused with -EBUSY (stage VALIDATE), and so is
+ * `vm destroy` in scripts. For one who is about to put another VM in its place.
+ */
+void panbind_vm_set_held(struct panbind_vm *vm, int held);
 
 /**
  * Share the VMs of an open render node with the operators of the daemon, in one line: panbindd gets a duplicate of @fd

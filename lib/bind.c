@@ -230,7 +230,9 @@ int pb_bind_check(struct panbind_vm *vm, const struct panbind_batch *batch, bool
 		.async = async,
 		.adopted = vm->adopted,
 	};
-	int ret = pb_vm_check_usable(vm, reterr);
+	int ret = pb_vm_check_held(vm, reterr);
+	if (ret == 0)
+		ret = pb_vm_check_usable(vm, reterr);
 	if (ret == 0)
 		ret = pb_check_batch(&check, batch, reterr);
 	if (ret == 0)

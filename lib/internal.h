@@ -239,6 +239,7 @@ struct panbind_vm {
 	bool adopted;			     /* a program made it: not destroyed with this object */
 	struct pb_vamap *unknown;	     /* ranges of which it is not known what they map; NULL: there are none */
 	bool force;			     /* ops may displace them */
+	bool held;			     /* nobody may change it, see panbind_vm_set_held() */
 	struct panbind_txn *txn;	     /* the open transaction that owns it: other binds are refused */
 	size_t txn_notes;		     /* inverse ops that it holds for this VM */
 };
@@ -249,6 +250,8 @@ struct panbind_vm *pb_vm_new(struct panbind_device *device, uint32_t id, uint64_
 void pb_vm_poison(struct panbind_vm *vm, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /** 0, or -EUCLEAN with the reason when the VM is poisoned or known to be unusable. */
 int pb_vm_check_usable(struct panbind_vm *vm, struct panbind_error *reterr);
+/** 0, or -EBUSY when it is held. */
+int pb_vm_check_held(const struct panbind_vm *vm, struct panbind_error *reterr);
 
 /* ---- unknown.c ---- */
 

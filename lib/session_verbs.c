@@ -172,6 +172,8 @@ int pb_do_destroy(struct pb_run *run, const struct pb_command *command, struct p
 	if (r >= 0 && kind == PB_KIND_VM && step.object->vm->adopted)
 		r = pb_error_set(reterr, -EBUSY, PANBIND_STAGE_VALIDATE,
 				 "%s is a program's VM, which only that destroys", step.object->entry->name);
+	if (r >= 0 && kind == PB_KIND_VM)
+		r = pb_vm_check_held(step.object->vm, reterr);
 	if (r >= 0 && pb_object_reserve(run->session, step.object->kind) < 0)
 		r = fail_memory(reterr);
 	if (r >= 0 && pb_txn_note(run, &step) < 0)

@@ -229,12 +229,14 @@ const struct panbind_state_op *panbind_state_diff_op(const struct panbind_state_
 
 #define BATCH_OPS 4096
 
-struct running {
+struct panbind_state_run {
 	const struct panbind_state_diff *diff;
 	struct panbind_vm *vm;
 	struct panbind_txn *txn;
 	struct panbind_batch *batch;
 	uint32_t first; /* op of the diff that is the batch's first */
+	size_t at;	/* the next op of the diff */
+	bool failed;
 };
 
 /* An error counts ops from @at on. */
@@ -244,28 +246,29 @@ static void place(uint32_t at, struct panbind_error *reterr)
 		reterr->op = at + (reterr->op == PANBIND_NO_OP ? 0 : reterr->op);
 }
 
-static int flush(struct running *running, struct panbind_error *reterr)
+static int flush(struct panbind_state_run *run, struct panbind_error *reterr)
 {
 	int r;
 
-	if (panbind_batch_count(running->batch) == 0)
+	if (panbind_batch_count(run->batch) == 0)
 		return 0;
-	r = panbind_txn_bind(running->txn, running->vm, running->batch, NULL, reterr);
+	r = panbind_txn_bind(run->txn, run->vm, run->batch, NULL, reterr);
 	if (r < 0)
-		place(running->first, reterr);
-	panbind_batch_clear(running->batch);
+		place(run->first, reterr);
+	panbind_batch_clear(run->batch);
 	return r;
 }
 
-static int gather(struct running *running, uint32_t at, const struct panbind_state_op *op, struct panbind_error *reterr)
+static int gather(struct panbind_state_run *run, uint32_t at, const struct panbind_state_op *op,
+		  struct panbind_error *reterr)
 {
-	struct panbind_batch *batch = running->batch;
-	int r = panbind_batch_count(batch) < BATCH_OPS ? 0 : flush(running, reterr);
+	struct panbind_batch *batch = run->batch;
+	int r = panbind_batch_count(batch) < BATCH_OPS ? 0 : flush(run, reterr);
 
 	if (r < 0)
 		return r;
 	if (panbind_batch_count(batch) == 0)
-		running->first = at;
+		run->first = at;
 	if (op->type == PANBIND_CHANGE_MAP)
 		r = panbind_batch_map(batch, op->va, op->size, op->object, op->bo_offset, op->flags, reterr);
 	else if (op->type == PANBIND_CHANGE_MAP_SPARSE)
@@ -277,20 +280,20 @@ static int gather(struct running *running, uint32_t at, const struct panbind_sta
 	return r;
 }
 
-static int run_op(struct running *running, uint32_t at, struct panbind_error *reterr)
+static int run_op(struct panbind_state_run *run, uint32_t at, struct panbind_error *reterr)
 {
-	const struct panbind_state_op *op = &running->diff->ops[at];
+	const struct panbind_state_op *op = &run->diff->ops[at];
 	int r;
 
 	if (op->type != PANBIND_CHANGE_SPARSE_RELEASE && op->type != PANBIND_CHANGE_SPARSE_RESERVE)
-		return gather(running, at, op, reterr);
-	r = flush(running, reterr);
+		return gather(run, at, op, reterr);
+	r = flush(run, reterr);
 	if (r < 0)
 		return r;
 	if (op->type == PANBIND_CHANGE_SPARSE_RELEASE)
-		r = panbind_txn_sparse_release(running->txn, running->vm, op->va, op->size, NULL, reterr);
+		r = panbind_txn_sparse_release(run->txn, run->vm, op->va, op->size, NULL, reterr);
 	else
-		r = panbind_txn_sparse_reserve(running->txn, running->vm, op->va, op->size, NULL, reterr);
+		r = panbind_txn_sparse_reserve(run->txn, run->vm, op->va, op->size, NULL, reterr);
 	if (r < 0)
 		place(at, reterr);
 	return r;
@@ -308,36 +311,82 @@ static int check_objects(const struct panbind_state_diff *diff, struct panbind_e
 	return 0;
 }
 
-static int run_all(struct running *running, struct panbind_error *reterr)
+static void free_run(struct panbind_state_run *run)
 {
+	panbind_batch_destroy(run->batch);
+	free(run);
+}
+
+int panbind_state_run_begin(const struct panbind_state_diff *diff, struct panbind_vm *vm,
+			    struct panbind_state_run **ret_run, struct panbind_error *reterr)
+{
+	struct panbind_state_run *run;
+	int r = check_objects(diff, reterr);
+
+	if (r < 0)
+		return r;
+	run = calloc(1, sizeof(*run));
+	if (!run || panbind_batch_create(&run->batch) < 0 || panbind_txn_begin(vm->device, &run->txn) < 0) {
+		if (run)
+			free_run(run);
+		return pb_error_set(reterr, -ENOMEM, PANBIND_STAGE_VALIDATE, "out of memory");
+	}
+	run->diff = diff;
+	run->vm = vm;
+	*ret_run = run;
+	return 0;
+}
+
+int panbind_state_run_step(struct panbind_state_run *run, size_t count, struct panbind_error *reterr)
+{
+	size_t left = run->diff->op_count - run->at;
+	size_t end = run->at + (count < left ? count : left);
 	int r = 0;
 
-	for (uint32_t i = 0; r == 0 && i < running->diff->op_count; i++)
-		r = run_op(running, i, reterr);
-	return r == 0 ? flush(running, reterr) : r;
+	if (run->failed)
+		return pb_error_set(reterr, -EINVAL, PANBIND_STAGE_VALIDATE, "an op has failed before");
+	for (; r == 0 && run->at < end; run->at++)
+		r = run_op(run, (uint32_t)run->at, reterr);
+	if (r == 0)
+		r = flush(run, reterr);
+	run->failed = r < 0;
+	return r < 0 ? r : run->at < run->diff->op_count;
+}
+
+void panbind_state_run_commit(struct panbind_state_run *run)
+{
+	if (!run)
+		return;
+	panbind_txn_commit(run->txn);
+	free_run(run);
+}
+
+int panbind_state_run_rollback(struct panbind_state_run *run, enum panbind_outcome *ret_outcome,
+			       struct panbind_error *reterr)
+{
+	int r = panbind_txn_rollback(run->txn, ret_outcome, reterr);
+
+	free_run(run);
+	return r;
 }
 
 int panbind_state_diff_run(const struct panbind_state_diff *diff, struct panbind_vm *vm,
 			   enum panbind_outcome *ret_outcome, struct panbind_error *reterr)
 {
-	struct running running = {.diff = diff, .vm = vm};
 	struct panbind_error second = {.op = PANBIND_NO_OP};
 	enum panbind_outcome outcome = PANBIND_OUTCOME_ROLLED_BACK;
-	int r = check_objects(diff, reterr);
+	struct panbind_state_run *run = NULL;
+	int r = panbind_state_run_begin(diff, vm, &run, reterr);
 
-	if (r == 0 && (panbind_batch_create(&running.batch) < 0 || panbind_txn_begin(vm->device, &running.txn) < 0))
-		r = pb_error_set(reterr, -ENOMEM, PANBIND_STAGE_VALIDATE, "out of memory");
-	if (r == 0) {
-		r = run_all(&running, reterr);
+	if (run) {
+		r = panbind_state_run_step(run, SIZE_MAX, reterr);
 		if (r == 0) {
 			outcome = PANBIND_OUTCOME_APPLIED;
-			panbind_txn_commit(pb_take_ptr(running.txn));
-		} else if (panbind_txn_rollback(pb_take_ptr(running.txn), &outcome, &second) < 0 && reterr) {
+			panbind_state_run_commit(run);
+		} else if (panbind_state_run_rollback(run, &outcome, &second) < 0 && reterr) {
 			*reterr = second;
 		}
 	}
-	panbind_txn_commit(running.txn);
-	panbind_batch_destroy(running.batch);
 	if (ret_outcome)
 		*ret_outcome = outcome;
 	return r;

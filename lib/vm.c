@@ -145,6 +145,18 @@ int pb_vm_check_usable(struct panbind_vm *vm, struct panbind_error *reterr)
 	return 0;
 }
 
+void panbind_vm_set_held(struct panbind_vm *vm, int held)
+{
+	vm->held = held;
+}
+
+int pb_vm_check_held(const struct panbind_vm *vm, struct panbind_error *reterr)
+{
+	if (vm->held)
+		return pb_error_set(reterr, -EBUSY, PANBIND_STAGE_VALIDATE, "the VM is being rebuilt: try again later");
+	return 0;
+}
+
 int panbind_vm_next_mapping(struct panbind_vm *vm, uint64_t va, struct panbind_mapping *ret_mapping)
 {
 	struct pb_range range;
