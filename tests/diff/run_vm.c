@@ -46,8 +46,9 @@ static void step_vm_create(struct diff_world *world, const struct diff_node *nod
 	fprintf(world->out, " id=%u range=0x%llx", args.id, (unsigned long long)args.user_va_range);
 	if (!ret) {
 		diff_put(world, node, args.id);
+		/* what stands behind the end of an argument is not what the driver took or gave */
 		if (args.id < 64)
-			note_vm(world, node->file, args.id, args.user_va_range);
+			note_vm(world, node->file, args.id, diff_get_auto(node, "len") ? args.user_va_range : 0);
 	}
 	look_for_vms(world, node);
 }
