@@ -101,9 +101,52 @@ at_once() {
 		pids+=($!)
 	done
 	for pid in "${pids[@]}"; do
-		wait "$pid" || return 1
+		wait "$pid" || echo "a box ended with $?"
 	done
-	[ "$(cat "$dir"/out[123] | tr -d '\n')" = 123 ]
+	[ "$(cat "$dir"/out[123] | tr -d '\n')" = 123 ] || { tail -n 50 "$dir"/out[123]; return 1; }
+}
+
+# a_clone: kernel/run with a box that is $dir/clone/build/kernel/debian, links to ours.
+a_clone() {
+	[ ! -d "$dir/clone" ] || return 0
+	mkdir -p "$dir/clone/kernel/box" "$dir/clone/build/kernel"
+	cp kernel/run "$dir/clone/kernel/" && cp kernel/box/env.sh "$dir/clone/kernel/box/"
+	cp -rs "$PWD/build/kernel/debian" "$dir/clone/build/kernel/"
+}
+
+# UML that is ended N times by something from outside before it has a kernel.
+ended_early() {
+	a_clone
+	rm -f "$dir/clone/build/kernel/debian/linux" "$dir"/early.*
+	cat >"$dir/clone/build/kernel/debian/linux" <<-UML
+		#!/bin/bash
+		for n in \$(seq $1); do
+			[ -e "$dir/early.\$n" ] || { : >"$dir/early.\$n"; echo "check_ptrace: PTRACE_SETOPTIONS failed"; exit 1; }
+		done
+		exec "$PWD/build/kernel/debian/linux" "\$@"
+	UML
+	chmod +x "$dir/clone/build/kernel/debian/linux"
+	run=$dir/clone/kernel/run
+}
+
+started_again() {
+	local run
+	ended_early 1
+	ends 5 -- sh -c 'echo inside; exit 5' && [ "$(cat "$dir/out")" = inside ]
+}
+
+not_for_ever() {
+	local run
+	ended_early 2
+	ends 122 -- true && says 'PTRACE_SETOPTIONS failed'
+}
+
+# builds STATUS TEXT TREE: kernel/build with that tree.
+builds() {
+	local got=0
+	KERNEL_SOURCE=$3 kernel/build >"$dir/out" 2>"$dir/err" || got=$?
+	[ "$got" = "$1" ] || { echo "ended with $got, not $1"; return 1; }
+	says "$2"
 }
 
 # What kernel/run leaves in its folder for temporary files, and processes of its boxes.
@@ -149,6 +192,10 @@ ok "a signal is 128 and its number" ends 137 -- sh -c 'kill -KILL $$'
 ok "a command that is not there is 127" ends 127 -- no-such-command
 ok "malisim's trace" trace_file
 ok "three boxes at once" at_once
+ok "one that is ended before it has a kernel starts again" started_again
+ok "but not for ever" not_for_ever
+ok "a tree without panthor is refused" builds 1 'has no drivers/gpu/drm/panthor' "$dir"
+ok "and one that is not there" builds 1 'no folder' "$dir/nowhere"
 ok "the time limit is 124" late
 ok "a kernel that hangs is 124" hang
 ok "a panic is 121, with its last words" panic
