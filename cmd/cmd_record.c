@@ -16,6 +16,7 @@
 #include "number.h"
 #include "record_calls.h"
 #include "record_sink.h"
+#include "sim_node.h"
 
 #define DEFAULT_BUFFER (256ull << 20)
 #define STALLED_MS     100
@@ -33,6 +34,7 @@ struct recording {
 	struct record_sink *sink;
 	struct record_calls *calls;
 	struct recorder *recorder;
+	struct sim_node node;	    /* what the program has for a GPU, if it is not to be its own */
 	struct panbind_error error; /* why it ended early */
 	char *argv;		    /* the command, in words */
 };
@@ -204,12 +206,27 @@ static void add_result(struct recording *recording)
 			    json_integer((json_int_t)summary.missed + (json_int_t)summary.damaged));
 }
 
+/* -d sim:OPTIONS; within `panbind sim` a device that is only the environment's is the one that is there already. */
+static bool wants_node(const struct cmd *cmd)
+{
+	const char *usual = getenv("PANBIND_DEVICE");
+
+	if (!cmd->device_named || strncmp(cmd->device_spec, "sim:", 4) != 0)
+		return false;
+	return cmd->device_spec != usual || !getenv("PANBIND_SIM");
+}
+
 /* The status is the command's; only where that is 0 there is room for what became of the log. */
 static int record(struct recording *recording, char **argv)
 {
-	const struct child_variable variables[] = {{"PANBIND_RECORD", recorder_where(recording->recorder)}};
+	bool simulated = recording->node.sim != NULL;
+	const struct child_variable variables[] = {{"PANBIND_RECORD", recorder_where(recording->recorder)},
+						   simulated ? sim_node_variable(&recording->node)
+							     : (struct child_variable){0}};
 	struct child child;
-	int status = child_start(recording->cmd, argv, variables, 1, NULL, &child), err, worst;
+	int status = child_start(recording->cmd, argv, variables, simulated ? 2 : 1,
+				 simulated ? &recording->node.fds : NULL, &child),
+	    err, worst;
 
 	if (status)
 		return status;
@@ -238,7 +255,8 @@ int cmd_record(struct cmd *cmd, int argc, char **argv)
 			"Run COMMAND as it is, and record what it and all that it starts do to the address spaces of a "
 			"GPU driven by panthor: VMs, BOs, binds with their ops, syncs, results and times, and the "
 			"calls "
-			"on syncobjs that order them.\v"
+			"on syncobjs that order them. With -d sim:OPTIONS its GPU is a simulated one, as with "
+			"'panbind sim'.\v"
 			"The result is a log: 'panbind log show --log=FILE', 'panbind replay FILE' and all other "
 			"commands on logs take it, also while it is written.\n\n"
 			"Exit status: that of COMMAND, 128+N when signal N ended it; 126 and 127 when it cannot be "
@@ -248,11 +266,14 @@ int cmd_record(struct cmd *cmd, int argc, char **argv)
 	recording.path = choose_path(arguments.file, argv[first]);
 	if (!recording.path)
 		return error_say(cmd, CMD_FAILED, -ENOMEM, "out of memory");
-	status = open_log(&recording, arguments.buffer);
+	status = wants_node(cmd) ? sim_node_start(cmd, NULL, &recording.node) : 0;
+	if (status == 0)
+		status = open_log(&recording, arguments.buffer);
 	if (status == 0)
 		status = begin(&recording, argv + first);
 	if (status == 0)
 		status = record(&recording, argv + first);
+	sim_node_stop(&recording.node);
 	recorder_destroy(recording.recorder);
 	record_calls_destroy(recording.calls);
 	if (recording.sink)

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* `panbind sim`: a program that knows nothing of panbind, on a simulated render node. */
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
 
 #include "child.h"
 #include "error.h"
-#include "panbind-sim.h"
+#include "sim_node.h"
 
 enum { KEY_TRACE = 0x100 };
 
@@ -31,36 +28,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-/* Each BO of the program's keeps a file descriptor here: as many as may be, but not for the program itself. */
-static struct rlimit raise_fd_limit(void)
+static int run_child(struct cmd *cmd, char **argv, const struct sim_node *node)
 {
-	struct rlimit before = {0}, most;
-
-	if (getrlimit(RLIMIT_NOFILE, &before))
-		return before;
-	most = before;
-	most.rlim_cur = most.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &most);
-	return before;
-}
-
-static int start_node(struct cmd *cmd, const struct arguments *arguments, struct panbind_sim **ret_sim)
-{
-	const char *spec = cmd->device_named ? cmd->device_spec : "sim:";
-	struct error_context context = {.line = spec, .line_size = strlen(spec)};
-	struct panbind_error error;
-
-	if (panbind_sim_start(spec, arguments->trace, ret_sim, &error) == 0)
-		return 0;
-	error_report(cmd, &error, error.column ? &context : NULL);
-	return error.column ? CMD_USAGE : CMD_FAILED;
-}
-
-static int run_child(struct cmd *cmd, char **argv, const char *folder, const struct rlimit *limit)
-{
-	const struct child_variable variables[] = {{"PANBIND_SIM", folder}};
+	const struct child_variable variables[] = {sim_node_variable(node)};
 	struct child child;
-	int status = child_start(cmd, argv, variables, 1, limit, &child);
+	int status = child_start(cmd, argv, variables, 1, &node->fds, &child);
 
 	return status ? status : child_wait(&child);
 }
@@ -72,8 +44,7 @@ int cmd_sim(struct cmd *cmd, int argc, char **argv)
 		{0},
 	};
 	struct arguments arguments = {0};
-	struct panbind_sim *sim;
-	struct rlimit limit;
+	struct sim_node node;
 	int status, ret;
 	int first = cmd_parse_command(
 		cmd, options, parse, "[--] COMMAND [ARG...]",
@@ -85,12 +56,11 @@ int cmd_sim(struct cmd *cmd, int argc, char **argv)
 		"found; 2 and 1 for errors before that.",
 		argc, argv, &arguments);
 
-	limit = raise_fd_limit();
-	status = start_node(cmd, &arguments, &sim);
+	status = sim_node_start(cmd, arguments.trace, &node);
 	if (status)
 		return status;
-	status = run_child(cmd, argv + first, panbind_sim_folder(sim), &limit);
-	ret = panbind_sim_stop(sim);
+	status = run_child(cmd, argv + first, &node);
+	ret = sim_node_stop(&node);
 	if (ret)
 		return error_say(cmd, CMD_FAILED, ret, "%s: not written to its end: %s", arguments.trace,
 				 panbind_errno_name(ret));

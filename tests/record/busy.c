@@ -5,7 +5,7 @@
  * the simulator's own trace and the recording say of it; it only checks that its calls end as they should.
  *
  * usage: busy [-n NODE] threads THREADS BINDS | fork | exec | reopen | pass | prime | kill THREADS BINDS | killed TIMES
- * | errors | async
+ * | errors | async | hold FILES
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -419,6 +419,24 @@ static void run_async(void)
 	make_syncobj(fd);
 }
 
+/* A VM with a mapping on each of several open files, until standard input ends. Says which process and descriptors. */
+static void run_hold(unsigned files)
+{
+	char byte;
+
+	printf("%d", (int)getpid());
+	for (unsigned i = 0; i < files; i++) {
+		int fd = open_node(O_CLOEXEC);
+
+		must("map", map(fd, make_vm(fd), (1 + i) << 20, 16 * PAGE, make_bo(fd, 16 * PAGE), 0));
+		printf(" %d", fd);
+	}
+	printf("\n");
+	fflush(stdout);
+	while (read(STDIN_FILENO, &byte, 1) > 0)
+		;
+}
+
 static int run(int argc, char **argv)
 {
 	unsigned long a = argc > 1 ? strtoul(argv[1], NULL, 0) : 0, b = argc > 2 ? strtoul(argv[2], NULL, 0) : 0;
@@ -445,6 +463,8 @@ static int run(int argc, char **argv)
 		run_errors();
 	else if (strcmp(argv[0], "async") == 0)
 		run_async();
+	else if (strcmp(argv[0], "hold") == 0)
+		run_hold((unsigned)a);
 	else
 		return 2;
 	return 0;

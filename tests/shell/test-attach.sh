@@ -149,6 +149,23 @@ like "says so" "$(err)" "process $other has no render node of panthor open"
 status "that descriptor is none" 1 "$PANBIND" attach $other --fd=0
 like "says so" "$(err)" "descriptor 0 of process $other is not open on a render node of panthor"
 kill $other
+# Two files of one program, each with its VMs.
+mkfifo ask tell
+"$PANBIND" sim -- "$BUILD/tests/record/busy" hold 2 <ask >tell 2>program.err &
+exec 5>ask 6<tell
+rm ask tell
+read -r -t 60 PROGRAM first second <&6
+status "more than one render node" 2 "$PANBIND" attach "$PROGRAM" both
+like "asks which" "$(err)" "process $PROGRAM has 2 render nodes with VMs open: which one, --fd says"
+like "names the first" "$(err)" "--fd=$first: .*, VM 1"
+like "and the second" "$(err)" "--fd=$second: .*, VM 1"
+status "the second is chosen" 0 "$PANBIND" attach "$PROGRAM" chosen --fd="$second"
+status "vm show" 0 "$PANBIND" -j vm show chosen
+json "and it is that one" '.vm.mappings[].va' 0x200000
+status "the first beside it" 0 "$PANBIND" attach "$PROGRAM" other-file --fd="$first"
+status "vm show" 0 "$PANBIND" -j vm show other-file
+json "is the other" '.vm.mappings[].va' 0x100000
+end_program
 status "a request without its descriptor" 2 "$PANBIND" rpc vm.adopt '{"name":"x"}'
 like "says what is missing" "$(err)" "must come beside the request"
 status "not a process" 2 "$PANBIND" attach zero

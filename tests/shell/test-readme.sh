@@ -36,7 +36,7 @@ status "the daemon's commands run as they are printed" 0 env HOME="$TMP/run" \
 like "and the log knows who did it" "$(cat "$TMP/out")" "first light"
 like "and the replay is the same" "$(cat "$TMP/out" "$TMP/err")" "0 differences"
 
-sed -n '/^panbind sim --/,/^```/p' "$readme" | grep -v '^```' >"$TMP/record.sh"
+sed -n '/^panbind -d sim: record/,/^```/p' "$readme" | grep -v '^```' >"$TMP/record.sh"
 ok "there is a recording in it" grep -q "^panbind log show" "$TMP/record.sh"
 status "the recording's commands run as they are printed" 0 env PATH="$TMP/bin:$PATH" \
 	ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" bash -c 'cd "$0" && bash -e record.sh' "$TMP"

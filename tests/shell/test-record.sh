@@ -88,6 +88,49 @@ ok "its errors are the program's" cmp plain.err with.err
 status "a log that is there is not written over" 1 "$PANBIND" record -o quiet.log -- true
 status "a command that is not there" 127 "$PANBIND" record -o none.log -- /nonexistent
 
+# With a simulated device of its own, in one command.
+status "-d sim: gives the program a node" 0 "$PANBIND" record -d sim:minor=5 -o own.log -- "$BUSY" threads 2 10
+is "-d sim: all is recorded" "$(log_binds own.log | wc -l)" 20
+status "-d sim: in front of the command, too" 0 "$PANBIND" -d sim: record -o front.log -- "$BUSY" errors
+PANBIND_DEVICE=sim: status "PANBIND_DEVICE does the same" 0 "$PANBIND" record -o usual.log -- "$BUSY" prime
+PANBIND_DEVICE=sim: status "but for a node that is there already" 0 "$PANBIND" sim --trace=seen.trace -- "$PANBIND" record -o seen.log -- "$BUSY" prime
+ok "which sees it all" [ "$(node_binds seen.trace | wc -l)" = "$(log_binds seen.log | wc -l)" ]
+status "-d sim: with a wrong option" 2 "$PANBIND" record -d sim:nonsense -o wrong.log -- true
+ok "makes no log" [ ! -e wrong.log ]
+status "-d sim: the status is the program's" 7 "$PANBIND" record -d sim: -o seven.log -- sh -c 'exit 7'
+
+# A log that is read while it is written.
+mkfifo go
+# shellcheck disable=SC2016 # the inner shell expands it
+"$PANBIND" record -d sim: -o live.log -- bash -c '"$0" threads 2 150; read -r _ <go; "$0" threads 2 150' "$BUSY" &
+job=$!
+reads=0
+for _ in $(seq 600); do
+	if now=$("$PANBIND" log show --log=live.log 2>err); then
+		reads=$((reads + 1))
+		[ "$(log_binds live.log | wc -l)" != 300 ] || break
+	fi
+	sleep 0.05
+done
+is "a recording in progress: all that was done so far is there" "$(log_binds live.log | wc -l)" 300
+ok "a recording in progress: it was read while it grew ($reads times)" [ "$reads" -ge 1 ]
+ok "a recording in progress: it does not claim to be whole" bash -c '! grep -q "end of the recording" <<<"$0"' "$now"
+status "a recording in progress: what is there is right" 0 "$PANBIND" log verify --log=live.log
+status "a recording in progress: it can be replayed" 0 "$PANBIND" -d sim: replay --verify live.log
+like "a recording in progress: to what there is now" "$(cat out err)" " 0 differences"
+echo >go
+during=0
+while kill -0 "$job" 2>/dev/null; do # as long as it is written, and never is it wrong
+	"$PANBIND" log verify --log=live.log >/dev/null 2>verify.err || break
+	during=$((during + 1))
+done
+ok "a recording in progress: reading does not fail ($during times)" [ ! -s verify.err ]
+wait "$job"
+is "a recording in progress: nor does reading make it fail" "$?" 0
+is "and then it is whole" "$(log_binds live.log | wc -l)" 600
+like "and says so" "$("$PANBIND" log show --log=live.log | tail -n 1)" "none is missing"
+status "a replay ends as it did" 0 "$PANBIND" -d sim: replay --verify live.log
+
 # A recorder that is killed: the program goes on to its end, the log has what was written and no last word.
 # shellcheck disable=SC2016 # the inner shells expand it
 "$PANBIND" sim -- bash -c '"$0" record -o cut.log -- bash -c "echo \$PPID >recorder; $1 threads 2 3000; echo \$? >program"
