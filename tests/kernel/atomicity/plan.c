@@ -2,8 +2,8 @@
 /*
  * The lock regions of panbind's plan, and those that the driver wrote.
  *
- * The plan is made by the library, on a VM of its own with the same mappings. It knows mappings but not how they are
- * mapped: where the driver locks a block of 2 MiB because it cuts it, the plan's region lies inside.
+ * The plan is made by the library, on a VM of its own with the same mappings. It counts on blocks of 2 MiB wherever
+ * they may be, and all memory of these remaps has them.
  */
 #include <string.h>
 
@@ -81,16 +81,17 @@ static const struct as_command *next_lock(const struct record *record, size_t *a
 	return NULL;
 }
 
+/* A plan counts on a driver that locks all of a block that it cuts. */
 static bool agrees(const struct subject *subject, const struct remap_case *remap, size_t op,
 		   const struct panbind_plan_unit *unit, const struct as_command *lock)
 {
-	uint64_t plain_va, plain_size, va, size;
+	uint64_t va, size;
 
-	remap_lock_region(remap, op, false, &plain_va, &plain_size);
+	remap_lock_region(remap, op, true, &va, &size);
+	if (unit->lock_va != va || unit->lock_size != size)
+		return false;
 	remap_lock_region(remap, op, subject->widens, &va, &size);
-	if (plain_va == va && plain_size == size)
-		return unit->lock_va == lock->va && unit->lock_size == lock->size;
-	return unit->lock_va >= lock->va && unit->lock_va + unit->lock_size <= lock->va + lock->size;
+	return lock->va == va && lock->size == size;
 }
 
 bool judge_plan(const char *spec, const struct subject *subject, const struct remap_case *remap,
@@ -117,6 +118,12 @@ bool judge_plan(const char *spec, const struct subject *subject, const struct re
 				 i, (unsigned long long)unit->lock_va, (unsigned long long)unit->lock_size,
 				 lock ? "" : "nothing, ", (unsigned long long)(lock ? lock->va : 0),
 				 (unsigned long long)(lock ? lock->size : 0));
+	}
+	/* The remaps go to the driver as they are: where the plan merges, that gets more. */
+	if (right && subject->atomic && panbind_plan_count(planner.plan) == remap_count(remap->ops) &&
+	    next_lock(record, &at)) {
+		snprintf(ret_reason, room, "the driver locks more than the plan says");
+		right = false;
 	}
 	end_plan(&planner);
 	return right;
