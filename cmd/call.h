@@ -22,6 +22,7 @@ enum call_type {
 	CALL_FILE_CLOSE,      /* the last descriptor of the file went: its VMs and handles, too */
 	CALL_SYNCOBJ_DESTROY, /* id */
 	CALL_SYNCOBJ,	      /* verb, points, words: any other call on syncobjs */
+	CALL_GROUP_SUBMIT,    /* id: the group; ops: submissions to queues, of which bo is the index, with syncs */
 	CALL_VM_STATE,	      /* id, done: 0 while it is usable */
 	CALL_NOTE,	      /* note; id and words of a BO: it is labelled so */
 };

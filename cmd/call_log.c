@@ -472,33 +472,67 @@ static int bind(struct call_log *log, const struct call *call, struct panbind_er
 
 /* ---- Calls that bind nothing ---- */
 
-/* "syncobj wait so9:5 so10 --all": what a script would say. A syncobj that cannot be is named by its number. */
-static int sync_call(struct call_log *log, const struct call *call, struct panbind_error *reterr)
+/* A syncobj that cannot be is named by its number. */
+static void put_point(const struct call_log *log, const struct call *call, const struct call_sync *sync, FILE *stream)
+{
+	char name[CALL_NAME + 48];
+
+	if (call_log_sync_name(log, call->file, sync, name, sizeof(name)) < 0)
+		snprintf(name, sizeof(name), "so%" PRIu32 "?", sync->syncobj);
+	fputs(name, stream);
+}
+
+/* An entry that says @text (from a memory stream that is closed; freed here), unless it is too long to be said. */
+static int say(struct call_log *log, const struct call *call, char *text, struct panbind_error *reterr)
 {
 	struct panbind_log_entry entry = entry_of(log, call, PANBIND_LOG_SYNC);
+	int err;
+
+	if (strlen(text) < PANBIND_LOG_MAX_TEXT)
+		entry.comment = text;
+	err = emit(log, &entry, reterr);
+	free(text);
+	return err;
+}
+
+/* "group submit 1: queue 0 wait=so9:5 signal=so10, queue 1": what a job waits for and signals orders binds as well. */
+static int group_submit(struct call_log *log, const struct call *call, struct panbind_error *reterr)
+{
 	char *text = NULL;
 	size_t size;
 	FILE *stream = log->options.calls ? open_memstream(&text, &size) : NULL;
-	int err;
+
+	if (!stream)
+		return log->options.calls ? no_memory(reterr) : 0;
+	fprintf(stream, "group submit %" PRIu32 ":", call->id);
+	for (size_t i = 0; i < call->op_count; i++) {
+		const struct call_op *job = &call->ops[i];
+
+		fprintf(stream, "%s queue %" PRIu32, i ? "," : "", job->bo);
+		for (size_t s = 0; s < job->sync_count; s++) {
+			fputs(job->syncs[s].signal ? " signal=" : " wait=", stream);
+			put_point(log, call, &job->syncs[s], stream);
+		}
+	}
+	return fclose(stream) ? no_memory(reterr) : say(log, call, text, reterr);
+}
+
+/* "syncobj wait so9:5 so10 --all": what a script would say. */
+static int sync_call(struct call_log *log, const struct call *call, struct panbind_error *reterr)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *stream = log->options.calls ? open_memstream(&text, &size) : NULL;
 
 	if (!stream)
 		return log->options.calls ? no_memory(reterr) : 0;
 	fprintf(stream, "syncobj %s", call->verb);
 	for (size_t i = 0; i < call->point_count; i++) {
-		char name[CALL_NAME + 48];
-
-		if (call_log_sync_name(log, call->file, &call->points[i], name, sizeof(name)) < 0)
-			snprintf(name, sizeof(name), "so%" PRIu32 "?", call->points[i].syncobj);
-		fprintf(stream, " %s", name);
+		putc(' ', stream);
+		put_point(log, call, &call->points[i], stream);
 	}
 	fputs(call->words ? call->words : "", stream);
-	if (fclose(stream))
-		return no_memory(reterr);
-	if (size <= PANBIND_LOG_MAX_TEXT)
-		entry.comment = text;
-	err = emit(log, &entry, reterr);
-	free(text);
-	return err;
+	return fclose(stream) ? no_memory(reterr) : say(log, call, text, reterr);
 }
 
 /* A handle comes or goes: the entry is written while the name is there. */
@@ -566,6 +600,8 @@ int call_log_add(struct call_log *log, const struct call *call, struct panbind_e
 		return syncobj_life(log, call, reterr);
 	case CALL_SYNCOBJ:
 		return sync_call(log, call, reterr);
+	case CALL_GROUP_SUBMIT:
+		return group_submit(log, call, reterr);
 	case CALL_VM_STATE:
 		return vm_state(log, call, reterr);
 	case CALL_NOTE:

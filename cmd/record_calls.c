@@ -123,7 +123,8 @@ static const char *what_is_odd(const struct record_event *event, const struct re
 	return NULL;
 }
 
-static int fill_bind(struct record_calls *calls, const struct record_event *event, struct call *call)
+/* Those of a bind, or submissions to queues. */
+static int fill_ops(struct record_calls *calls, const struct record_event *event, struct call *call)
 {
 	const struct record_op *ops = (const struct record_op *)(event + 1);
 	uint32_t count = event->marks & (RECORD_UNREAD | RECORD_CUT) ? 0 : event->count;
@@ -139,12 +140,22 @@ static int fill_bind(struct record_calls *calls, const struct record_event *even
 						     .point = syncs[i].point};
 	for (uint32_t i = 0; i < count; i++)
 		calls->ops[i] = op_of(&ops[i], calls->syncs);
-	call->async = event->flags & 1;
 	call->ops = calls->ops;
 	call->op_count = count;
+	return 0;
+}
+
+static int fill_bind(struct record_calls *calls, const struct record_event *event, struct call *call)
+{
+	int err = fill_ops(calls, event, call);
+	size_t count = call->op_count;
+
+	if (err < 0)
+		return err;
+	call->async = event->flags & 1;
 	/* The driver tells where it stopped only if it got that far. */
 	call->done = event->err && event->count_out < count ? event->count_out : count;
-	call->note = what_is_odd(event, ops);
+	call->note = what_is_odd(event, (const struct record_op *)(event + 1));
 	/* What nobody knows the ops of may have changed anything. */
 	call->unfinished |= !event->err && event->count && !count;
 	return 0;
@@ -293,6 +304,9 @@ static int add_call(struct record_calls *calls, const struct record_event *event
 	if (event->type == RECORD_VM_BIND) {
 		call->type = CALL_VM_BIND;
 		err = fill_bind(calls, event, call);
+	} else if (event->type == RECORD_GROUP_SUBMIT) {
+		call->type = CALL_GROUP_SUBMIT;
+		err = fill_ops(calls, event, call);
 	} else if (event->type >= RECORD_SYNCOBJ_CREATE) {
 		err = fill_syncobj(calls, event, call, text);
 	} else {

@@ -80,6 +80,11 @@ void record_source_close(struct record_source *source)
 	free(source);
 }
 
+static bool has_ops(const struct record_event *event)
+{
+	return event->type == RECORD_VM_BIND || event->type == RECORD_GROUP_SUBMIT;
+}
+
 /* What the type says must fit into what the event says is there. */
 static bool is_whole(const struct record_event *event, uint64_t there)
 {
@@ -90,7 +95,7 @@ static bool is_whole(const struct record_event *event, uint64_t there)
 		return false;
 	if (event->marks & (RECORD_CUT | RECORD_UNREAD))
 		return true;
-	if (event->type == RECORD_VM_BIND)
+	if (has_ops(event))
 		size += event->count * sizeof(struct record_op) + event->sync_count * sizeof(struct record_sync);
 	else if (event->type == RECORD_BO_LABEL)
 		size += event->count;
@@ -104,7 +109,7 @@ static bool fits(const struct record_event *event)
 {
 	const struct record_op *ops = (const struct record_op *)(event + 1);
 
-	if (event->type != RECORD_VM_BIND || event->marks & (RECORD_CUT | RECORD_UNREAD))
+	if (!has_ops(event) || event->marks & (RECORD_CUT | RECORD_UNREAD))
 		return true;
 	for (uint32_t i = 0; i < event->count; i++)
 		if ((uint64_t)ops[i].first_sync + ops[i].sync_count > event->sync_count)

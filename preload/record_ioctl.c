@@ -24,6 +24,7 @@ union arguments {
 	struct pb_uapi_vm_destroy vm_destroy;
 	struct pb_uapi_vm_get_state vm_get_state;
 	struct pb_uapi_vm_bind vm_bind;
+	struct pb_uapi_group_submit group_submit;
 	struct pb_uapi_bo_create bo_create;
 	struct pb_uapi_bo_set_label bo_set_label;
 	struct drm_gem_close gem_close;
@@ -162,26 +163,43 @@ static bool read_syncs(struct bind_reading *b)
 	return true;
 }
 
-/* All that can be read of it; what cannot be is marked. -EAGAIN: there is not enough room, @size says how much is. */
-static int fill_bind(struct reading *r, size_t *size)
+/* Submissions to queues, written as if they were ops. */
+static bool read_submits(struct bind_reading *b, size_t room_for_syncs)
 {
-	const struct pb_uapi_vm_bind *bind = &r->args.vm_bind;
-	struct bind_reading b = {&bind->ops, (struct record_op *)(r->event + 1), NULL, {0}};
-	uint64_t syncs, wanted = sizeof(*r->event) + (uint64_t)bind->ops.count * sizeof(*b.ops);
+	struct pb_uapi_queue_submit submit;
+	size_t part = b->array->stride < sizeof(submit) ? b->array->stride : sizeof(submit);
 
-	r->event->id = bind->vm_id;
-	r->event->flags = bind->flags;
-	r->event->count = r->event->count_out = bind->ops.count;
-	if (bind->ops.count > RECORD_MAX_OPS) {
+	(void)room_for_syncs;
+	for (uint32_t i = 0; i < b->array->count; i++) {
+		memset(&submit, 0, sizeof(submit));
+		if (!user_read(&submit, b->array->array + (uint64_t)i * b->array->stride, part))
+			return false;
+		*(struct pb_uapi_vm_bind_op *)&b->ops[i] = (struct pb_uapi_vm_bind_op){.bo_handle = submit.queue_index,
+										       .va = submit.stream_addr,
+										       .size = submit.stream_size,
+										       .syncs = submit.syncs};
+	}
+	return true;
+}
+
+/* All that can be read of it; what cannot be is marked. -EAGAIN: there is not enough room, @size says how much is. */
+static int fill_ops(struct reading *r, const struct pb_uapi_obj_array *array,
+		    bool (*read)(struct bind_reading *b, size_t room_for_syncs), size_t *size)
+{
+	struct bind_reading b = {array, (struct record_op *)(r->event + 1), NULL, {0}};
+	uint64_t syncs, wanted = sizeof(*r->event) + (uint64_t)array->count * sizeof(*b.ops);
+
+	r->event->count = r->event->count_out = array->count;
+	if (array->count > RECORD_MAX_OPS) {
 		r->event->marks |= RECORD_CUT;
 		return 0;
 	}
-	b.syncs = (struct record_sync *)(b.ops + bind->ops.count);
-	if (!read_ops(&b, *size - wanted)) {
+	b.syncs = (struct record_sync *)(b.ops + array->count);
+	if (!read(&b, *size - wanted)) {
 		r->event->marks |= RECORD_UNREAD;
 		return 0;
 	}
-	syncs = count_syncs(b.ops, bind->ops.count);
+	syncs = count_syncs(b.ops, array->count);
 	wanted += syncs * sizeof(struct record_sync);
 	if (wanted > MOST_BYTES) {
 		r->event->marks |= RECORD_CUT;
@@ -198,22 +216,40 @@ static int fill_bind(struct reading *r, size_t *size)
 	return 0;
 }
 
-static void before_bind(struct reading *r)
+/* An event with the ops and their syncs behind it. */
+static void read_all(struct reading *r, const struct pb_uapi_obj_array *array,
+		     bool (*read)(struct bind_reading *b, size_t room_for_syncs))
 {
-	uint64_t ops = r->args.vm_bind.ops.count <= RECORD_MAX_OPS ? r->args.vm_bind.ops.count : 0;
+	uint64_t ops = array->count <= RECORD_MAX_OPS ? array->count : 0;
 	size_t size = sizeof(*r->event) + ops * sizeof(struct record_op) + last_syncs.size;
 
 	do {
 		r->event = ring_room(size);
-	} while (r->event && fill_bind(r, &size) == -EAGAIN);
+	} while (r->event && fill_ops(r, array, read, &size) == -EAGAIN);
 	if (r->event && r->event->marks)
 		r->event->size = sizeof(*r->event);
+}
+
+static void before_bind(struct reading *r)
+{
+	read_all(r, &r->args.vm_bind.ops, read_ops);
+	if (!r->event)
+		return;
+	r->event->id = r->args.vm_bind.vm_id;
+	r->event->flags = r->args.vm_bind.flags;
 }
 
 static void after_bind(struct reading *r)
 {
 	if (r->event->err && read_args(r))
 		r->event->count_out = r->args.vm_bind.ops.count;
+}
+
+static void before_group_submit(struct reading *r)
+{
+	read_all(r, &r->args.group_submit.queue_submits, read_submits);
+	if (r->event)
+		r->event->id = r->args.group_submit.group_handle;
 }
 
 /* ---- VMs and BOs ---- */
@@ -468,6 +504,7 @@ struct known {
 
 static const struct known known[] = {
 	LONG(PB_IOCTL_VM_BIND, VM_BIND, bind),
+	LONG(PB_IOCTL_GROUP_SUBMIT, GROUP_SUBMIT, group_submit),
 	CALL(PB_IOCTL_VM_CREATE, VM_CREATE, vm_create, after_vm_create),
 	END(PB_IOCTL_VM_DESTROY, VM_DESTROY, vm_destroy),
 	CALL(PB_IOCTL_VM_GET_STATE, VM_GET_STATE, vm_get_state, after_vm_get_state),

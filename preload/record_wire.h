@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define RECORD_MAGIC   0x50425243u /* "PBRC" */
-#define RECORD_VERSION 1u
+#define RECORD_VERSION 2u
 
 /* ---- Memory of all ---- */
 
@@ -82,6 +82,8 @@ enum record_event_type {
 	RECORD_SYNCOBJ_TRANSFER, /* id: from, other: to; value[0], value[1] their points; flags */
 	RECORD_SYNCOBJ_EXPORT,	 /* id; flags 1: as a sync file */
 	RECORD_SYNCOBJ_IMPORT,	 /* id; flags 1: a sync file's fence */
+	/* id: the group; count submissions to queues, as ops are (see record_op), sync_count syncs */
+	RECORD_GROUP_SUBMIT,
 	RECORD_TYPES,
 };
 
@@ -105,7 +107,7 @@ struct record_event {
 };
 _Static_assert(sizeof(struct record_event) % 8 == 0, "events follow each other at multiples of 8");
 
-/** As the driver's. */
+/** As the driver's. A submission to a queue: its index is the handle, its stream the range. */
 struct record_op {
 	uint32_t flags, handle;
 	uint64_t bo_offset, va, size;

@@ -5,7 +5,7 @@
  * the simulator's own trace and the recording say of it; it only checks that its calls end as they should.
  *
  * usage: busy [-n NODE] threads THREADS BINDS | fork | exec | reopen | pass | prime | kill THREADS BINDS | killed TIMES
- * | errors | async | hold FILES
+ * | errors | async | submit | hold FILES
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -419,6 +419,65 @@ static void run_async(void)
 	make_syncobj(fd);
 }
 
+/* Binds and jobs that take turns: each waits for the other's point. The jobs are empty. */
+static uint32_t make_group(int fd, uint32_t vm)
+{
+	struct pb_uapi_queue_create queue = {.priority = 1, .ringbuf_size = PAGE};
+	struct pb_uapi_group_create args = {
+		.queues = {sizeof(queue), 1, (uintptr_t)&queue},
+		.max_compute_cores = 1,
+		.max_fragment_cores = 1,
+		.max_tiler_cores = 1,
+		.priority = PB_GROUP_PRIORITY_MEDIUM,
+		.compute_core_mask = 1,
+		.fragment_core_mask = 1,
+		.tiler_core_mask = 1,
+		.vm_id = vm,
+	};
+
+	must("GROUP_CREATE", ioctl(fd, PB_IOCTL_GROUP_CREATE, &args));
+	return args.group_handle;
+}
+
+static int submit(int fd, uint32_t group, struct pb_uapi_sync_op *syncs, uint32_t count)
+{
+	struct pb_uapi_queue_submit queue = {.syncs = {sizeof(*syncs), count, (uintptr_t)syncs}};
+	struct pb_uapi_group_submit args = {.group_handle = group,
+					    .queue_submits = {sizeof(queue), 1, (uintptr_t)&queue}};
+
+	return ioctl(fd, PB_IOCTL_GROUP_SUBMIT, &args);
+}
+
+static void run_submit(void)
+{
+	int fd = open_node(O_CLOEXEC);
+	uint32_t vm = make_vm(fd), bo = make_bo(fd, 64 * PAGE), so = make_syncobj(fd), group = make_group(fd, vm);
+	uint64_t last = 0;
+
+	for (uint64_t i = 0; i < 10; i++) {
+		struct pb_uapi_sync_op turn[2] = {
+			{.flags = PB_SYNC_TYPE_TIMELINE | PB_SYNC_SIGNAL, .handle = so, .timeline_value = 2 * i + 1},
+			{.flags = PB_SYNC_TYPE_TIMELINE, .handle = so, .timeline_value = last},
+		};
+		struct pb_uapi_vm_bind_op op = {.flags = PB_OP_MAP | PB_OP_NOEXEC,
+						.bo_handle = bo,
+						.va = (1 << 20) + i % 4 * PAGE,
+						.size = 2 * PAGE,
+						.bo_offset = i * PAGE};
+
+		must("GROUP_SUBMIT", submit(fd, group, turn, last ? 2 : 1));
+		last = turn[0].timeline_value;
+		turn[0].timeline_value = last + 1;
+		turn[1].timeline_value = last;
+		op.syncs = (struct pb_uapi_obj_array){16, 2, (uintptr_t)turn};
+		must("asynchronous bind", bind_ops(fd, vm, PB_VM_BIND_ASYNC, &op, 1));
+		last++;
+	}
+	wait_syncobj(fd, so, last);
+	if (submit(fd, 99, NULL, 0) == 0)
+		die("a group that is none");
+}
+
 /* A VM with a mapping on each of several open files, until standard input ends. Says which process and descriptors. */
 static void run_hold(unsigned files)
 {
@@ -463,6 +522,8 @@ static int run(int argc, char **argv)
 		run_errors();
 	else if (strcmp(argv[0], "async") == 0)
 		run_async();
+	else if (strcmp(argv[0], "submit") == 0)
+		run_submit();
 	else if (strcmp(argv[0], "hold") == 0)
 		run_hold((unsigned)a);
 	else

@@ -47,10 +47,20 @@ same threads
 is "threads: as many as were made" "$(wc -l <threads.node)" $((8 * binds))
 is "threads: each of them has a thread" "$(cut -f1 threads.binds | uniq | wc -l)" 8
 
-for mode in fork exec reopen pass async; do
+for mode in fork exec reopen pass async submit; do
 	status "$mode: the program ends well" 0 record "$mode" "$mode"
 	same "$mode"
 done
+# Jobs of queues that wait and signal order binds: what the node took of them is in the log, between the same binds.
+jq -r 'select(.name == "PANTHOR_GROUP_SUBMIT" or .name == "PANTHOR_VM_BIND") |
+	if .name == "PANTHOR_VM_BIND" then "bind" elif .ret < 0 then "failed" else "submit" end' submit.trace >submit.turns
+"$PANBIND" log export --log=submit.log | jq -r 'if .kind == "bind" then "bind"
+	elif (.comment // "" | test("^group submit")) then (if .error then "failed" else "submit" end) else empty end' >submit.logged
+ok "submit: jobs and binds take turns as the node saw it" cmp submit.turns submit.logged
+is "submit: as many as there were" "$(sort submit.logged | uniq -c | tr -s ' \n' ' ')" " 10 bind 1 failed 10 submit "
+like "submit: with what they wait for and signal" "$("$PANBIND" log show --log=submit.log)" \
+	"sync # group submit 1: queue 0 signal=so1:3 wait=so1:2"
+
 status "kill: the status is the program's" 137 record kill kill 2 30
 same kill
 is "kill: all before the kill is there" "$(wc -l <kill.binds)" 60
