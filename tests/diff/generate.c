@@ -278,8 +278,8 @@ static void add_beginning(struct diff_maker *maker)
 	}
 }
 
-/* A look at the page tables costs as much as all else, so few programs take it. */
-#define TABLES_EVERY 8
+/* A look at the page tables costs more than all else, so few programs take it. */
+#define TABLES_EVERY 16
 
 struct diff_program diff_generate(uint64_t seed)
 {
