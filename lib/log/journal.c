@@ -83,8 +83,12 @@ static int connect_writer(struct panbind_log *log, uint32_t flags, struct panbin
 static int read_end(struct panbind_log *log)
 {
 	uint64_t oldest, last = 0;
-	int err = pb_snapshot_place(log->db, &log->place);
+	int64_t page_size = 0;
+	int err = pb_log_get_int(log->db, "PRAGMA page_size", 0, &page_size);
 
+	log->page_size = (uint32_t)page_size;
+	if (err == 0)
+		err = pb_snapshot_place(log->db, &log->place);
 	if (err == 0)
 		err = pb_state_bounds(log->db, &oldest, &last);
 	if (err == 0)
@@ -483,13 +487,15 @@ int panbind_log_compact(struct panbind_log *log, uint64_t until_seq, panbind_log
 static int measure(struct panbind_log *log, struct panbind_log_status *status)
 {
 	pb_autodb sqlite3 *db = NULL;
-	int64_t pages = 0, free_pages = 0, version = 0;
+	int64_t page_size = 0, pages = 0, free_pages = 0, version = 0;
 	uint64_t oldest = 0, last = 0;
 	struct pb_snapshot_place place = {0};
 	int err = pb_schema_connect_reader(log->path, &db, NULL);
 
 	if (err == 0)
 		err = pb_log_exec(db, "BEGIN");
+	if (err == 0)
+		err = pb_log_get_int(db, "PRAGMA page_size", 0, &page_size);
 	if (err == 0)
 		err = pb_log_get_int(db, "PRAGMA page_count", 0, &pages);
 	if (err == 0)
@@ -500,7 +506,7 @@ static int measure(struct panbind_log *log, struct panbind_log_status *status)
 		err = pb_state_bounds(db, &oldest, &last);
 	if (err == 0)
 		err = pb_snapshot_place(db, &place);
-	status->bytes = (uint64_t)(pages - free_pages) * 4096;
+	status->bytes = (uint64_t)((pages - free_pages) * page_size);
 	status->schema = (uint32_t)version;
 	status->first_seq = place.seq + 1;
 	status->state_seq = oldest;

@@ -340,7 +340,8 @@ struct pb_checkpointer {
 	bool running, wanted, stop;
 	bool caught_up; /* nearly all is moved: the writer does the rest, so that the file is used from its start again
 			 */
-	int kick_at;	/* the writer's own: at how many frames it is wanted next */
+	int frames;	/* the writer's own: how many are worth moving */
+	int kick_at;	/* likewise: at how many it is wanted next */
 };
 
 /** Where the sweeps of compaction are; zero is the beginning. */
@@ -409,7 +410,8 @@ struct panbind_log {
 	bool full_sync;
 	bool distrusted; /* a write or sync has failed: what is in the write-ahead file may not be on the disk */
 	bool holds;	 /* its place among the readers, from commit to commit */
-	int wal_frames;	 /* in the write-ahead file after the last commit */
+	uint32_t page_size;
+	int wal_frames; /* in the write-ahead file after the last commit */
 	struct pb_checkpointer checkpointer;
 	struct pb_compactor compactor;
 };

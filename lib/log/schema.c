@@ -14,6 +14,10 @@
 
 #define APPLICATION_ID 0x50424c47 /* "PBLG" */
 
+/* Small: a commit sums up and writes whole pages, and a small entry changes two. Not smaller: the trees that mappings
+ * and transaction ids are looked up in would grow deeper, for hardly a microsecond. */
+#define PAGE_SIZE "2048"
+
 /* Who bound what is mapped where the log begins: each text once, as long as a mapping refers to it. Counted by the
  * database itself, since mappings are cut, copied and removed in many ways; a text that is gone gives its space back to
  * the folding that made it go. */
@@ -149,7 +153,8 @@ static int create_tables(sqlite3 *db)
 int pb_schema_create(sqlite3 *db, struct panbind_error *reterr)
 {
 	char words[200];
-	int err = pb_log_exec(db, "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL");
+	int err = pb_log_exec(db, "PRAGMA page_size=" PAGE_SIZE
+				  "; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL");
 
 	if (err == 0)
 		err = create_tables(db);

@@ -19,9 +19,8 @@
 
 #include "log.h"
 
-#define WAL_FRAMES   1000
-#define FRAME_SIZE   (4096 + 24)
-#define WARM_BYTES   (((int64_t)WAL_FRAMES + 500) * FRAME_SIZE)
+#define MOVE_BYTES   (4 << 20)	/* of frames: then they are moved */
+#define WARM_BYTES   (6 << 20)	/* room for those, and for what comes while they are moved */
 #define WAL_MAX_KEPT "67108864" /* after a long reader made it grow, it shrinks to this */
 
 /* Write zeros behind the end of the file: SQLite ignores them, since its frames carry checksums that chain. Only a
@@ -97,7 +96,8 @@ int pb_checkpointer_start(struct panbind_log *log, struct panbind_error *reterr)
 		return pb_log_error(reterr, -ENOMEM, "cannot open the log a second time: %s", sqlite3_errstr(rc));
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->wake, NULL);
-	c->kick_at = WAL_FRAMES;
+	c->frames = MOVE_BYTES / (int)log->page_size;
+	c->kick_at = c->frames;
 	err = -pthread_create(&c->thread, NULL, checkpoint, c);
 	if (err < 0)
 		return pb_log_error(reterr, err, "cannot start the log's checkpoint thread");
@@ -146,8 +146,8 @@ void pb_wal_after_commit(struct panbind_log *log)
 
 	if (!__atomic_load_n(&c->running, __ATOMIC_ACQUIRE))
 		return;
-	if (log->wal_frames < WAL_FRAMES)
-		c->kick_at = WAL_FRAMES; /* it began anew */
+	if (log->wal_frames < c->frames)
+		c->kick_at = c->frames; /* it began anew */
 	if (log->wal_frames < c->kick_at)
 		return;
 	pb_wal_release(log); /* what is held could not be moved */
@@ -163,5 +163,5 @@ void pb_wal_after_commit(struct panbind_log *log)
 		return;
 	sqlite3_wal_checkpoint_v2(log->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	/* If a reader stands in the way, the file does not begin anew: do not try again at every commit. */
-	c->kick_at = log->wal_frames + WAL_FRAMES;
+	c->kick_at = log->wal_frames + c->frames;
 }

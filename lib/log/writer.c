@@ -153,7 +153,7 @@ int pb_writer_measure(struct panbind_log *log, uint64_t *ret_bytes)
 	if (sqlite3_step(log->sql.free_pages) == SQLITE_ROW)
 		free_pages = sqlite3_column_int64(log->sql.free_pages, 0);
 	sqlite3_reset(log->sql.free_pages);
-	*ret_bytes = (uint64_t)(pages - free_pages) * 4096;
+	*ret_bytes = (uint64_t)(pages - free_pages) * log->page_size;
 	return 0;
 }
 

@@ -146,7 +146,7 @@ static void after_a_failed_sync_all_is_written_again(void **state)
 	 */
 	set_failure(0, 0);
 	wait_until_ready(f->log);
-	assert_true(__atomic_load_n(&shim.written, __ATOMIC_SEQ_CST) > 100 * 4096);
+	assert_true(__atomic_load_n(&shim.written, __ATOMIC_SEQ_CST) > 100 * 2048);
 	panbind_log_get_status(f->log, &status);
 	assert_int_equal(status.failed, 0);
 	assert_int_equal(status.cures, 1);
@@ -174,7 +174,7 @@ static void a_failed_write_is_cured_like_a_failed_sync(void **state)
 /* As a kernel does it that dropped a dirty page after a failed sync: what is read is older than what was written. */
 static void lose_a_page(struct log_fixture *f, off_t offset)
 {
-	static const char nothing[4096];
+	static const char nothing[2048];
 	char name[128];
 	int fd;
 
@@ -194,7 +194,7 @@ static void what_the_disk_lost_keeps_the_log_refused(void **state)
 		assert_int_equal(append(f->log, PANBIND_LOG_DURABLE_WRITE), 0);
 	set_failure(0, EIO);
 	assert_int_equal(append(f->log, PANBIND_LOG_DURABLE_SYNC), -EIO);
-	lose_a_page(f, 50 * 4120);
+	lose_a_page(f, 50 * 2072);
 	set_failure(0, 0);
 	for (int i = 0; panbind_log_ready(f->log) != -EBADMSG; i++) {
 		assert_true(i < 1000);

@@ -145,6 +145,30 @@ static void an_older_schema_is_read_and_then_brought_up_to_date(void **state)
 	assert_int_equal(log_problems(f->log), 0);
 }
 
+static void a_log_keeps_the_pages_that_it_was_made_with(void **state)
+{
+	struct panbind_log_status status;
+	struct log_fixture *f = *state;
+	struct stat st;
+
+	/* Given a log whose pages are as large as they once were, */
+	log_vm(f->log, "tex", 1);
+	let_go(f);
+	change(f, "PRAGMA journal_mode=DELETE; PRAGMA page_size=4096; VACUUM; PRAGMA journal_mode=WAL");
+	/* it is written as it is, and its size is told in its own pages. */
+	assert_int_equal(panbind_log_open(f->path, 0, NULL, &f->log, NULL), 0);
+	for (int i = 0; i < 200; i++)
+		log_about(f->log, PANBIND_LOG_START, NULL, 0);
+	assert_int_equal(panbind_log_get_status(f->log, &status), 0);
+	let_go(f);
+	assert_int_equal(stat(f->path, &st), 0);
+	assert_int_equal(status.bytes, st.st_size);
+	assert_int_equal(st.st_size % 4096, 0);
+	assert_int_equal(panbind_log_open(f->path, 0, NULL, &f->log, NULL), 0);
+	assert_int_equal(panbind_log_compact(f->log, 100, NULL, NULL), 0);
+	assert_int_equal(log_problems(f->log), 0);
+}
+
 static void a_second_writer_is_told_who_writes(void **state)
 {
 	struct log_fixture *f = *state;
@@ -329,6 +353,7 @@ int main(void)
 		LOG_TEST(a_database_of_somebody_else_is_refused),
 		LOG_TEST(a_newer_schema_is_refused_with_its_version),
 		LOG_TEST(an_older_schema_is_read_and_then_brought_up_to_date),
+		LOG_TEST(a_log_keeps_the_pages_that_it_was_made_with),
 		LOG_TEST(a_second_writer_is_told_who_writes),
 		LOG_TEST(a_reader_cannot_append),
 		LOG_TEST(a_log_that_may_not_be_written_is_refused),

@@ -145,7 +145,7 @@ static void bytes_that_rot_are_noticed(void **state)
 		log_about(f->log, PANBIND_LOG_START, NULL, 0);
 	log_fixture_reopen(f, PANBIND_LOG_READ_ONLY, NULL);
 	file = fopen(f->path, "r+");
-	fseek(file, -4096 * 2 + 8, SEEK_END);
+	fseek(file, -2048 * 4 + 8, SEEK_END);
 	for (int i = 0; i < 600; i++)
 		fputc(0x5a, file);
 	fclose(file);

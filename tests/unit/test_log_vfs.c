@@ -16,7 +16,7 @@
 #include "log_fixture.h"
 #include "seed.h"
 
-#define FRAME 4120
+#define FRAME 2072
 
 /* ---- The file system below: it counts what is written to a write-ahead file, and fails on command ---- */
 
