@@ -22,6 +22,7 @@
 #include <errno.h>
 
 #include "internal.h"
+#include "va_sort.h"
 
 /** A run of ops without a sync between them. */
 struct segment {
@@ -75,65 +76,7 @@ static void join(struct segment *segment, uint32_t earlier, uint32_t later)
 
 /* ---- Without overlaps: in order of VA ---- */
 
-struct key {
-	uint64_t va;
-	uint32_t index;
-};
-
-static int by_va(const void *a, const void *b)
-{
-	const struct key *x = a, *y = b;
-
-	return (x->va > y->va) - (x->va < y->va);
-}
-
-#define DIGIT_BITS 11
-#define DIGITS	   (1u << DIGIT_BITS)
-
-/** One stable pass over the digit at @shift. */
-static void sort_digit(const struct key *from, struct key *to, uint32_t count, unsigned int shift)
-{
-	uint32_t place[DIGITS] = {0}, before = 0;
-
-	for (uint32_t i = 0; i < count; i++)
-		place[(from[i].va >> shift) % DIGITS]++;
-	for (uint32_t digit = 0; digit < DIGITS; digit++) {
-		uint32_t here = place[digit];
-
-		place[digit] = before;
-		before += here;
-	}
-	for (uint32_t i = 0; i < count; i++)
-		to[place[(from[i].va >> shift) % DIGITS]++] = from[i];
-}
-
-/**
- * By VA, digit by digit, where that is faster; digits that all keys share are passed over. @spare: as large. Returns
- * which of the two holds the result.
- */
-static struct key *sort_by_va(struct key *keys, struct key *spare, uint32_t count)
-{
-	uint64_t differ = 0;
-
-	if (count < DIGITS) {
-		qsort(keys, count, sizeof(*keys), by_va);
-		return keys;
-	}
-	for (uint32_t i = 1; i < count; i++)
-		differ |= keys[i].va ^ keys[0].va;
-	for (unsigned int shift = 0; shift < 64; shift += DIGIT_BITS) {
-		struct key *other = keys;
-
-		if ((differ >> shift) % DIGITS == 0)
-			continue;
-		sort_digit(keys, spare, count, shift);
-		keys = spare;
-		spare = other;
-	}
-	return keys;
-}
-
-static bool are_disjoint(const struct segment *segment, const struct key *keys, uint32_t count)
+static bool are_disjoint(const struct segment *segment, const struct pb_va_key *keys, uint32_t count)
 {
 	for (uint32_t i = 1; i < count; i++)
 		if (end_of(&segment->ops[keys[i - 1].index]) > keys[i].va)
@@ -142,7 +85,7 @@ static bool are_disjoint(const struct segment *segment, const struct key *keys, 
 }
 
 /** The op that holds the ones to the left so far is always the last of them in the batch. */
-static void join_neighbours(struct segment *segment, const struct key *keys, uint32_t count)
+static void join_neighbours(struct segment *segment, const struct pb_va_key *keys, uint32_t count)
 {
 	uint32_t left = keys[0].index;
 
@@ -160,8 +103,9 @@ static void join_neighbours(struct segment *segment, const struct key *keys, uin
 /** 1 when that was the way to do it, 0 when it is not, or -ENOMEM. */
 static int merge_disjoint(struct segment *segment)
 {
-	pb_autofree struct key *room = reallocarray(NULL, segment->count, 2 * sizeof(*room)); /* and as many spares */
-	struct key *keys = room;
+	pb_autofree struct pb_va_key *room =
+		reallocarray(NULL, segment->count, 2 * sizeof(*room)); /* and as many spares */
+	struct pb_va_key *keys = room;
 	uint32_t count = 0;
 	bool ascending = true;
 
@@ -170,12 +114,12 @@ static int merge_disjoint(struct segment *segment)
 	for (uint32_t i = 0; i < segment->count; i++) {
 		if (!is_there(segment, i))
 			continue;
-		keys[count] = (struct key){segment->ops[i].va, i};
+		keys[count] = (struct pb_va_key){segment->ops[i].va, i};
 		ascending &= count == 0 || keys[count - 1].va <= keys[count].va;
 		count++;
 	}
 	if (!ascending)
-		keys = sort_by_va(keys, keys + segment->count, count);
+		keys = pb_va_sort(keys, keys + segment->count, count);
 	if (!are_disjoint(segment, keys, count))
 		return 0;
 	join_neighbours(segment, keys, count);

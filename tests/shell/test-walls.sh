@@ -32,7 +32,7 @@ breaches() {
 		lib/sim/*) sim_wall "$base" "$file" ;;
 		lib/log/*) face_wall "$root" "$base" "$file" ;;
 		cmd/* | daemon/*) face_wall "$root" "$base" "$file" ;;
-		lib/script*.c | lib/batch*.c | lib/check*.c | lib/merge.c | lib/vamap*.c | lib/plan*.c) pure_wall "$root" "$base" "$file" ;;
+		lib/script*.c | lib/batch*.c | lib/check*.c | lib/merge.c | lib/va_sort.c | lib/vamap*.c | lib/plan*.c) pure_wall "$root" "$base" "$file" ;;
 		esac
 	done
 }
