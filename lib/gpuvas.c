@@ -119,6 +119,13 @@ int pb_gpuvas_parse(char *text, struct pb_gpuvas *ret_gpuvas)
 	return ret;
 }
 
+int pb_gpuvas_minor(const char *node)
+{
+	const char *number = strstr(node, "renderD");
+
+	return number ? (int)strtol(number + strlen("renderD"), NULL, 10) : -1;
+}
+
 int pb_gpuvas_read(int minor, struct pb_gpuvas *ret_gpuvas)
 {
 	char path[128], *text = NULL;

@@ -32,6 +32,8 @@ bool pb_gpuvas_available(void);
  * understood. The rows go with pb_gpuvas_free().
  */
 int pb_gpuvas_read(int minor, struct pb_gpuvas *ret_gpuvas);
+/** The minor number in the path of a render node, or -1. */
+int pb_gpuvas_minor(const char *node);
 /** Parse the text of such a file; what pb_gpuvas_read() does with what it has read. */
 int pb_gpuvas_parse(char *text, struct pb_gpuvas *ret_gpuvas);
 void pb_gpuvas_free(struct pb_gpuvas *gpuvas);

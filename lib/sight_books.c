@@ -203,17 +203,11 @@ static void say_why(struct panbind_sight *sight, const char *why)
 	snprintf(sight->why, sizeof(sight->why), "%s", why);
 }
 
-static int minor_of(const struct panbind_device *device)
-{
-	const char *number = strstr(device->info.path, "renderD");
-	return number ? (int)strtol(number + strlen("renderD"), NULL, 10) : -1;
-}
-
 int pb_look_at_books(struct pb_look *look)
 {
 	struct pb_gpuvas gpuvas;
 	size_t vm = 0;
-	int ret = pb_gpuvas_read(minor_of(look->vm->device), &gpuvas);
+	int ret = pb_gpuvas_read(pb_gpuvas_minor(look->vm->device->info.path), &gpuvas);
 	if (ret == -ENOMEM)
 		return ret;
 	if (ret < 0) {

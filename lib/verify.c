@@ -169,11 +169,9 @@ static void say_why(struct verify *verify, const char *why)
 
 static int read_books(struct verify *verify)
 {
-	const struct panbind_device *device = verify->vm->device;
-	const char *number = strstr(device->info.path, "renderD");
 	struct pb_gpuvas gpuvas;
 	size_t first, count;
-	int ret = pb_gpuvas_read(number ? atoi(number + strlen("renderD")) : -1, &gpuvas);
+	int ret = pb_gpuvas_read(pb_gpuvas_minor(verify->vm->device->info.path), &gpuvas);
 
 	if (ret < 0 && ret != -ENOMEM)
 		say_why(verify, "the kernel's books (debugfs gpuvas) cannot be read");
