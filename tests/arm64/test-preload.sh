@@ -12,14 +12,10 @@ ok "it needs nothing but libc" [ "$(readelf -d "$PRELOAD" | grep -c NEEDED)" = 1
 
 # The raw ABI, by programs that open a render node: in another process than the simulator.
 export PANBIND_DEVICE=drm:/dev/dri/renderD128
-for name in conform_vm conform_bo conform_bind_sync conform_arrays conform_heap; do
+for name in conform_vm conform_bo conform_bind_sync conform_bind_async conform_arrays conform_group conform_heap; do
 	"$BUILD/cmd/panbind" sim -d sim: -- "$BUILD/tests/conform/$name" >"$TMP/out" 2>&1 </dev/null
 	is "$name: status" "$?" 0
 	is "$name: failures" "$(grep '^not ok' "$TMP/out" | grep -v '# SKIP')" ""
 	ok "$name: there were tests" grep -q '^ok ' "$TMP/out"
 done
-for name in conform_bind_async conform_group; do
-	skip "$name" "the status of a sync file (SYNC_IOC_FILE_INFO) does not come through under qemu-user; why is not known yet"
-done
-
 done_testing
