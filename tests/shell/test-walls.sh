@@ -62,7 +62,7 @@ sim_wall() {
 	local header
 	while read -r header; do
 		case $header in
-		uapi.h | backend.h | panbind.h | panbind-plan.h | panbind-state.h | sim*.h) ;;
+		uapi.h | backend.h | panbind.h | panbind-adopt.h | panbind-plan.h | panbind-state.h | sim*.h) ;;
 		*/*) ;;
 		*) [ ! -e "$SOURCE/lib/$header" ] || echo "$1 includes $header" ;;
 		esac
@@ -75,7 +75,7 @@ face_wall() {
 	while read -r header; do
 		header=${header##*/}
 		case $header in
-		panbind.h | panbind-plan.h | panbind-state.h | panbind-log.h) ;;
+		panbind.h | panbind-adopt.h | panbind-plan.h | panbind-state.h | panbind-log.h) ;;
 		*) [ -e "$1/$(dirname "$2")/$header" ] || { [ ! -e "$SOURCE/lib/$header" ] && [ ! -e "$SOURCE/lib/sim/$header" ]; } ||
 			echo "$2 includes $header" ;;
 		esac
