@@ -16,6 +16,8 @@
 
 #include "record.h"
 
+#define PIPE_ROOM 4096 /* what a pipe always has room for */
+
 /* ---- The stack ---- */
 
 /* Also right in a forked child: it has a copy of it in the same place. */
@@ -142,6 +144,26 @@ static bool refused(int err)
 	return err == ENOSYS || err == EPERM;
 }
 
+/* write(2) looks at pointers as well. System calls as they are: nobody but the kernel shall see these descriptors. */
+static size_t pass(const int fds[2], char *to, const char *from, size_t size)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		size_t piece = size - done < PIPE_ROOM ? size - done : PIPE_ROOM;
+		long written = syscall(SYS_write, fds[1], from + done, piece);
+		long got = written > 0 ? syscall(SYS_read, fds[0], to + done, written) : -1;
+
+		if (got <= 0)
+			break;
+		done += (size_t)got;
+		if (got < written || (size_t)written < piece)
+			break;
+	}
+	return done;
+}
+
+/* Without a descriptor to spare the program's pointers have to be trusted. */
 static size_t trust(const struct iovec *to, const struct iovec *from, size_t count)
 {
 	size_t done = 0;
@@ -153,9 +175,27 @@ static size_t trust(const struct iovec *to, const struct iovec *from, size_t cou
 	return done;
 }
 
+static size_t pass_all(const struct iovec *to, const struct iovec *from, size_t count)
+{
+	size_t done = 0, passed;
+	int fds[2];
+
+	if (syscall(SYS_pipe2, fds, O_CLOEXEC) < 0)
+		return trust(to, from, count);
+	for (size_t i = 0; i < count; i++) {
+		passed = pass(fds, to[i].iov_base, from[i].iov_base, from[i].iov_len);
+		done += passed;
+		if (passed < from[i].iov_len)
+			break;
+	}
+	syscall(SYS_close, fds[0]);
+	syscall(SYS_close, fds[1]);
+	return done;
+}
+
 static size_t ask_kernel(const struct iovec *to, const struct iovec *from, size_t count)
 {
-	static atomic_bool blind; /* a sandbox forbids it: then the program's pointers have to be trusted */
+	static atomic_bool blind; /* a sandbox forbids it, or an emulator does not know it */
 	ssize_t size;
 
 	if (!atomic_load_explicit(&blind, memory_order_relaxed)) {
@@ -164,7 +204,7 @@ static size_t ask_kernel(const struct iovec *to, const struct iovec *from, size_
 			return size < 0 ? 0 : (size_t)size;
 		atomic_store_explicit(&blind, true, memory_order_relaxed);
 	}
-	return trust(to, from, count);
+	return pass_all(to, from, count);
 }
 
 size_t user_gather(const struct iovec *to, const struct iovec *from, size_t count)
