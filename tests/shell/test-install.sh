@@ -17,8 +17,8 @@ for file in include/panbind.h bin/panbind share/man/man1/panbind.1 share/man/man
 done
 ok "panbind.pc is installed" test -s "$lib/pkgconfig/panbind.pc"
 ok "panbindConfig.cmake is installed" test -s "$lib/cmake/panbind/panbindConfig.cmake"
-is "six headers, no private one" "$(cd "$prefix" && find . -name '*.h' | sort | xargs)" \
-	"./include/panbind-adopt.h ./include/panbind-log.h ./include/panbind-plan.h ./include/panbind-sim.h ./include/panbind-state.h ./include/panbind.h"
+is "seven headers, no private one" "$(cd "$prefix" && find . -name '*.h' | sort | xargs)" \
+	"./include/panbind-adopt.h ./include/panbind-log.h ./include/panbind-plan.h ./include/panbind-script.h ./include/panbind-sim.h ./include/panbind-state.h ./include/panbind.h"
 
 cat >"$TMP/ten.c" <<'C'
 #include <panbind.h>

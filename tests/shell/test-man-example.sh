@@ -25,7 +25,7 @@ is "and shows what the GPU reads" "$(cat "$TMP/out")" "the GPU reads 42"
 
 # What the page says of functions exists: each panbind_..() in it is declared.
 grep -oE 'panbind_[a-z_]+ \(\)' "$page" | tr -d ' ()' | sort -u >"$TMP/named"
-grep -ohE '\bpanbind_[a-z_]+\(' "$SOURCE"/include/panbind{,-adopt,-plan,-state}.h | tr -d '(' | sort -u >"$TMP/declared"
+grep -ohE '\bpanbind_[a-z_]+\(' "$SOURCE"/include/panbind{,-adopt,-plan,-script,-state}.h | tr -d '(' | sort -u >"$TMP/declared"
 is "all functions it names are declared" "$(comm -23 "$TMP/named" "$TMP/declared")" ""
 ok "and it names some" test "$(wc -l <"$TMP/named")" -gt 15
 

@@ -45,7 +45,7 @@ face "panbind.h panbind-sim.h" lib/libpanbind.map libpanbind.so LIBPANBIND_0.1 .
 face panbind-log.h lib/log/libpanbind-log.map libpanbind-log.so LIBPANBIND_LOG_0.1 ^panbind_log_
 
 # compiles NAME COMPILER FLAGS...: the headers alone, included twice.
-printf '#include "%s"\n' panbind-sim.h panbind-log.h panbind-plan.h panbind-adopt.h panbind.h panbind-state.h panbind-log.h panbind.h \
+printf '#include "%s"\n' panbind-sim.h panbind-log.h panbind-plan.h panbind-adopt.h panbind-script.h panbind.h panbind-state.h panbind-log.h panbind.h \
 	panbind-sim.h >"$TMP/alone.c"
 printf 'struct panbind_error use_it;\nstruct panbind_log_entry and_this;\n' >>"$TMP/alone.c"
 compiles() {

@@ -75,7 +75,7 @@ face_wall() {
 	while read -r header; do
 		header=${header##*/}
 		case $header in
-		panbind.h | panbind-adopt.h | panbind-plan.h | panbind-state.h | panbind-log.h) ;;
+		panbind.h | panbind-adopt.h | panbind-plan.h | panbind-script.h | panbind-state.h | panbind-log.h) ;;
 		*) [ -e "$1/$(dirname "$2")/$header" ] || { [ ! -e "$SOURCE/lib/$header" ] && [ ! -e "$SOURCE/lib/sim/$header" ]; } ||
 			echo "$2 includes $header" ;;
 		esac
