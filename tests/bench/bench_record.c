@@ -172,22 +172,6 @@ static struct cost at_once(const struct program *p, uint32_t ops, int count)
 
 /* ---- The hooks alone ---- */
 
-/* What the preload library has and this program has not; no ioctl of it reaches a node. */
-bool core_is_node(int fd)
-{
-	return false;
-}
-
-enum core_kind core_node(int fd, struct node_id *ret_id)
-{
-	return CORE_NONE;
-}
-
-void *next_function(enum next_function which)
-{
-	return which == NEXT_fstat ? (void *)fstat : NULL;
-}
-
 struct binding {
 	int fd;
 	enum place place;

@@ -21,10 +21,9 @@ static struct client client;
 
 static void start(const char *option)
 {
-	daemon_spawn(&daemon_, "old=sim:minor=6", (const char *const[]){"--device=new=sim:", option, NULL});
-	while (!client_connect(&client, &daemon_))
-		usleep(2000);
-	client.greeting = client_read(&client);
+	const char *const options[] = {"--device=new=sim:", option, NULL};
+
+	daemon_start_for(&daemon_, &client, "old=sim:minor=6", options);
 }
 
 static int setup(void **state)
@@ -69,7 +68,7 @@ static size_t count_vms(const char *device)
 
 static void test_the_greeting_names_them_in_order(void **state)
 {
-	const json_t *devices = json_object_get(json_object_get(client.greeting, "params"), "devices");
+	const json_t *devices = json_object_get(client.greeting, "devices");
 
 	assert_int_equal(json_array_size(devices), 2);
 	assert_string_equal(text_of(json_array_get(devices, 0), "name"), "old");

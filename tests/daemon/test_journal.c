@@ -313,9 +313,7 @@ static void test_a_lost_vm_comes_back_as_it_was_before(void **state)
 
 	client_close(&client);
 	daemon_stop(&daemon_);
-	daemon_spawn(&daemon_, "sim:minor=6,fault=VM_BIND#2:op=1:EIO,fault=VM_BIND#3=EIO", NULL);
-	while (!client_connect(&client, &daemon_))
-		usleep(2000);
+	daemon_start_for(&daemon_, &client, "sim:minor=6,fault=VM_BIND#2:op=1:EIO,fault=VM_BIND#3=EIO", NULL);
 	make_objects();
 	must("bind.map", map_params(0x1000, NULL));
 	before = dump();

@@ -21,10 +21,7 @@ static struct client client;
 static int start(const char *device)
 {
 	daemon_prepare(&daemon_);
-	daemon_spawn(&daemon_, device, NULL);
-	while (!client_connect(&client, &daemon_))
-		usleep(2000);
-	json_decref(client_read(&client));
+	daemon_start_for(&daemon_, &client, device, NULL);
 	return 0;
 }
 

@@ -31,10 +31,7 @@ static void start(const char *device, const char *option)
 {
 	const char *const options[] = {option, NULL};
 
-	daemon_spawn(&daemon_, device, options);
-	while (!client_connect(&client, &daemon_))
-		usleep(2000);
-	json_decref(client_read(&client)); /* the greeting */
+	daemon_start_for(&daemon_, &client, device, options);
 }
 
 static int setup(void **state)

@@ -2,28 +2,9 @@
 /* See recorded.h. */
 #include "recorded.h"
 
-#include <sys/stat.h>
-
-#include "core.h"
 #include "limit.h"
-#include "next.h"
 
-/* ---- What the preload library has and this program has not ---- */
-
-bool core_is_node(int fd)
-{
-	return false;
-}
-
-enum core_kind core_node(int fd, struct node_id *ret_id)
-{
-	return CORE_NONE;
-}
-
-void *next_function(enum next_function which)
-{
-	return which == NEXT_fstat ? (void *)fstat : NULL;
-}
+/* ---- What panbind has and this program has not ---- */
 
 int limit_reached(void)
 {

@@ -74,18 +74,13 @@ static void fail_with_said(struct daemon *daemon, const char *what)
 	fail();
 }
 
-void daemon_start(struct daemon *daemon, const char *const *options)
+static void connect_when_it_answers(struct daemon *daemon, struct client *client)
 {
-	struct client client;
-
-	daemon_spawn(daemon, NULL, options);
 	for (int i = 0; i < PATIENCE_MS / 5; i++) {
 		int status;
 
-		if (client_connect(&client, daemon)) {
-			client_close(&client);
+		if (client_connect(client, daemon))
 			return;
-		}
 		if (waitpid(daemon->pid, &status, WNOHANG) == daemon->pid) {
 			daemon->pid = -1;
 			fail_with_said(daemon, "ended at once");
@@ -93,6 +88,15 @@ void daemon_start(struct daemon *daemon, const char *const *options)
 		usleep(5000);
 	}
 	fail_with_said(daemon, "does not answer");
+}
+
+void daemon_start(struct daemon *daemon, const char *const *options)
+{
+	struct client client;
+
+	daemon_spawn(daemon, NULL, options);
+	connect_when_it_answers(daemon, &client);
+	client_close(&client);
 }
 
 int daemon_wait(struct daemon *daemon)
@@ -173,16 +177,27 @@ bool client_connect(struct client *client, const struct daemon *daemon)
 	return false;
 }
 
-void client_open(struct client *client, const struct daemon *daemon)
+static void take_greeting(struct client *client)
 {
-	json_t *greeting;
+	json_t *greeting = client_read(client);
 
-	assert_true(client_connect(client, daemon));
-	greeting = client_read(client);
 	assert_non_null(greeting);
 	assert_string_equal(text_of(greeting, "method"), "rpc.greeting");
 	client->greeting = json_incref(json_object_get(greeting, "params"));
 	json_decref(greeting);
+}
+
+void client_open(struct client *client, const struct daemon *daemon)
+{
+	assert_true(client_connect(client, daemon));
+	take_greeting(client);
+}
+
+void daemon_start_for(struct daemon *daemon, struct client *client, const char *device, const char *const *options)
+{
+	daemon_spawn(daemon, device, options);
+	connect_when_it_answers(daemon, client);
+	take_greeting(client);
 }
 
 void client_close(struct client *client)

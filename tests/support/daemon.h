@@ -43,6 +43,8 @@ struct client {
 
 /** Connect and read the greeting. */
 void client_open(struct client *client, const struct daemon *daemon);
+/** daemon_spawn(), and client_open() as soon as it answers. */
+void daemon_start_for(struct daemon *daemon, struct client *client, const char *device, const char *const *options);
 /** Connect and read nothing; returns false when nobody listens. */
 bool client_connect(struct client *client, const struct daemon *daemon);
 void client_close(struct client *client);
