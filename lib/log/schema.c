@@ -233,7 +233,7 @@ int pb_schema_connect_reader(const char *path, sqlite3 **ret_db, struct panbind_
 	int err;
 
 	if (access(path, R_OK) < 0)
-		return pb_log_error(reterr, -errno, "cannot read the log %s", path);
+		return pb_log_error(reterr, -errno, "cannot read the log: %m");
 	err = open_for_reading(path, 0, &db, &empty, path, reterr);
 	if (err < 0 && err != -EBADMSG && err != -EPROTONOSUPPORT && open_at_rest(path, &db, &empty, NULL) == 0)
 		err = 0;
