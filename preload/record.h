@@ -79,8 +79,8 @@ void file_inherited(void);
 /** Copy from the program's memory; false where the kernel could not either. */
 bool user_read(void *to, uint64_t from, size_t size);
 /**
- * Copy @count pieces, of the same sizes there and here, with one system call at most. Returns how many bytes came, in
- * order: less than all from the first piece on that could not be read whole.
+ * Copy @count pieces, of the same sizes there and here, with two system calls at most where the kernel lets us. Returns
+ * how many bytes came, in order: less than all from the first piece on that could not be read whole.
  */
 size_t user_gather(const struct iovec *to, const struct iovec *from, size_t count);
 /** It is on the calling thread's stack: to read it is certain, and costs no system call. */

@@ -133,6 +133,7 @@ static void join(void *(*start)(void *), int fd)
 static void spread_program(void)
 {
 	char memory[2048] __attribute__((aligned(16))), *elsewhere = aligned_alloc(16, 2048);
+	char *pages = aligned_alloc(4096, 3 * 4096);
 	static char fixed[2048] __attribute__((aligned(16)));
 	int fd = open_node();
 
@@ -140,6 +141,8 @@ static void spread_program(void)
 	bind_from(fd, memory);
 	bind_from(fd, elsewhere);
 	bind_from(fd, fixed);
+	bind_from(fd, pages + 4096 - 320);  /* ops over the end of a page */
+	bind_from(fd, pages + 4096 - 1040); /* syncs over it */
 	run_coroutine(fd);
 	join(bind_from_a_thread, fd);
 	join(bind_from_a_coroutine_first, fd);
@@ -151,6 +154,7 @@ static void spread_program(void)
 	}
 	wait(NULL);
 	free(elsewhere);
+	free(pages);
 }
 
 static void arguments_are_read_wherever_they_are(void **state)
@@ -159,9 +163,9 @@ static void arguments_are_read_wherever_they_are(void **state)
 	struct recorder_summary summary;
 
 	assert_int_equal(record(spread_program, &out, &summary), 0);
-	assert_int_equal(out.binds, 9 * SPREAD);
-	assert_int_equal(out.ops, 3 * 9 * SPREAD);
-	assert_int_equal(out.syncs, 3 * 9 * (SPREAD / 3) * (1 + 2 + 3));
+	assert_int_equal(out.binds, 11 * SPREAD);
+	assert_int_equal(out.ops, 3 * 11 * SPREAD);
+	assert_int_equal(out.syncs, 3 * 11 * (SPREAD / 3) * (1 + 2 + 3));
 }
 
 /* What saves the system call, and where it must not be saved: nobody can take away a stack that is in use. */
@@ -209,40 +213,80 @@ static void only_the_threads_own_stack_is_read_without_asking(void **state)
 	assert_int_equal(WEXITSTATUS(status), 1 << 0 | 1 << 1 | 0 << 2);
 }
 
+static void bind_these(int fd, void *ops, uint32_t count)
+{
+	struct pb_uapi_vm_bind args = {.vm_id = 1, .ops = {sizeof(struct pb_uapi_vm_bind_op), count, (uintptr_t)ops}};
+
+	fake_ioctl(fd, PB_IOCTL_VM_BIND, &args);
+}
+
 /* Ops of which the last has no memory any more, on both sides of what is known to be there. */
 static void half_there_program(void)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	char *two = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct pb_uapi_vm_bind_op *ops = (struct pb_uapi_vm_bind_op *)(two + page) - 2;
-	struct pb_uapi_vm_bind args = {.vm_id = 1, .ops = {sizeof(*ops), 3, (uintptr_t)ops}};
 	int fd = open_node();
 
 	mprotect(two + page, page, PROT_NONE);
-	fake_ioctl(fd, PB_IOCTL_VM_BIND, &args);
-	args.ops = (struct pb_uapi_obj_array){sizeof(*ops), 2, (uintptr_t)ops};
+	bind_these(fd, ops, 3);
 	ops[1].syncs = (struct pb_uapi_obj_array){sizeof(struct pb_uapi_sync_op), 2, (uintptr_t)(two + page - 16)};
-	fake_ioctl(fd, PB_IOCTL_VM_BIND, &args);
+	bind_these(fd, ops, 2);
 	fake_ioctl(fd, PB_IOCTL_VM_BIND, two + page - 8);
-	args.ops.array = UINT64_MAX - 40;
-	fake_ioctl(fd, PB_IOCTL_VM_BIND, &args);
+	bind_these(fd, (void *)(UINTPTR_MAX - 40), 2);
 	_exit(7);
 }
 
-/* Where the kernel may not be asked, as in some containers. An emulator that knows no filters lacks the call as well.
- */
-static void half_there_in_a_sandbox(void)
+/* Memory of which reading ends in another signal: behind the end of a file. And more of both than a page or two. */
+static void cut_short_program(void)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	int file = memfd_create("cut short", MFD_CLOEXEC), fd = open_node();
+	char *pages;
+
+	if (ftruncate(file, (off_t)page))
+		_exit(1);
+	pages = mmap(NULL, 6 * page, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	bind_these(fd, pages + page, 1);
+	bind_these(fd, pages + page - 48, 2);
+	bind_these(fd, pages + page - 48, (uint32_t)(4 * page / 48));
+	mprotect(pages, page, PROT_NONE);
+	bind_these(fd, pages, 2);
+	_exit(7);
+}
+
+/* Where the kernel may not be asked, as in some containers: @calls answer EPERM. */
+static void enter_sandbox(const uint32_t calls[2])
 {
 	struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_readv, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, calls[0], 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, calls[1], 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
 
+	/* An emulator that knows no filters lacks these calls, or what they tell, as well. */
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static void half_there_in_a_sandbox(void)
+{
+	enter_sandbox((const uint32_t[]){SYS_process_vm_readv, SYS_rt_sigprocmask});
+	half_there_program();
+}
+
+static void cut_short_in_a_sandbox(void)
+{
+	enter_sandbox((const uint32_t[]){SYS_process_vm_readv, SYS_process_vm_readv});
+	cut_short_program();
+}
+
+static void half_there_without_probes(void)
+{
+	enter_sandbox((const uint32_t[]){SYS_rt_sigprocmask, SYS_rt_sigprocmask});
 	half_there_program();
 }
 
@@ -261,11 +305,14 @@ static void assert_half_there(void (*program)(void))
 static void what_is_half_there_is_not_there(void **state)
 {
 	assert_half_there(half_there_program);
+	assert_half_there(cut_short_program);
 }
 
 static void nor_where_the_kernel_may_not_be_asked(void **state)
 {
 	assert_half_there(half_there_in_a_sandbox);
+	assert_half_there(half_there_without_probes);
+	assert_half_there(cut_short_in_a_sandbox);
 }
 
 int main(void)
