@@ -253,6 +253,8 @@ static int record(struct binding *binding, int result, uint64_t latency_ns)
 	entry.applied = (uint32_t)binding->count;
 	if (result < 0)
 		engine_fill_failure(&entry, &binding->error, binding->outcome);
+	if (request->error.retryable)
+		entry.txn_id = entry.digest = NULL; /* the same call may come again, and is then carried out */
 	return unit_record(unit, request, &entry);
 }
 

@@ -190,6 +190,13 @@ static int fill_failed_ops(struct engine *engine, const struct panbind_changes *
 	return 0;
 }
 
+static bool is_passing(const struct running *running, const struct panbind_changes *changes)
+{
+	bool touched = running->kept_last || changes->outcome != PANBIND_OUTCOME_ROLLED_BACK;
+
+	return rpc_is_passing(-changes->error->code, touched ? APPLIED_PARTIAL : APPLIED_NONE);
+}
+
 static int record_failed(struct engine *engine, struct running *running, const struct panbind_changes *changes)
 {
 	autofree char *message = NULL;
@@ -198,6 +205,8 @@ static int record_failed(struct engine *engine, struct running *running, const s
 	running->failed = true;
 	engine_fill_entry(running->request, PANBIND_LOG_BIND, &entry);
 	engine_fill_failure(&entry, changes->error, changes->outcome);
+	if (is_passing(running, changes))
+		entry.txn_id = entry.digest = NULL; /* the same script may come again, and is then run */
 	entry.latency_ns = changes->latency_ns;
 	if (changes->flags & PANBIND_CHANGES_ASYNC)
 		entry.flags |= PANBIND_LOG_ASYNC;

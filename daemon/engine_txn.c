@@ -141,9 +141,11 @@ static int record_refusal(struct engine *engine, struct request *request, const 
 	return unit_record(unit, request, &entry);
 }
 
+/** What may be tried again is carried out when it is. */
 static bool is_remembered(const struct rpc_error *error)
 {
-	return error->code == RPC_FAILED || error->code == RPC_NOT_FOUND || error->code == RPC_EXISTS;
+	return !error->retryable &&
+	       (error->code == RPC_FAILED || error->code == RPC_NOT_FOUND || error->code == RPC_EXISTS);
 }
 
 int engine_remember_refusal(struct engine *engine, struct request *request)

@@ -24,9 +24,10 @@ int rpc_error_set(struct rpc_error *error, int code, int err, const char *format
 	return code;
 }
 
-static bool worth_a_retry(int err)
+bool rpc_is_passing(int err, enum applied applied)
 {
-	return err == EAGAIN || err == EINTR || err == ENOMEM || err == EBUSY || err == ENOSPC || err == ETIMEDOUT;
+	return applied == APPLIED_NONE && (err == EAGAIN || err == EINTR || err == ENOMEM || err == EBUSY ||
+					   err == ENOSPC || err == ETIMEDOUT || err == ECANCELED);
 }
 
 int rpc_error_from_library(struct rpc_error *error, const struct panbind_error *from, enum applied applied)
@@ -42,7 +43,7 @@ int rpc_error_from_library(struct rpc_error *error, const struct panbind_error *
 	error->va = from->va;
 	error->size = from->size;
 	error->applied = applied;
-	error->retryable = applied == APPLIED_NONE && worth_a_retry(err);
+	error->retryable = rpc_is_passing(err, applied);
 	return error->code;
 }
 

@@ -49,6 +49,9 @@ struct rpc_error {
 /** Fill the error and return @code, so that a refusal is one statement. */
 int rpc_error_set(struct rpc_error *error, int code, int err, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+/** Did it touch nothing, and fail (positive errno) for what passes? Then it is retryable, and leaves its txn_id free.
+ */
+bool rpc_is_passing(int err, enum applied applied);
 /** Take over what the library says. @applied: what became of it. */
 int rpc_error_from_library(struct rpc_error *error, const struct panbind_error *from, enum applied applied);
 /** Write the "error" member of an answer. */

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -40,6 +41,16 @@ static void crash_and_restore(void)
 	daemon_kill(&daemon_);
 	daemon_start(&daemon_, (const char *const[]){"--restore", NULL});
 	client_open(&client, &daemon_);
+}
+
+/** On a device that fails so, with a VM and a BO. */
+static void restart_with(const char *device)
+{
+	client_close(&client);
+	daemon_stop(&daemon_);
+	daemon_start_for(&daemon_, &client, device, NULL);
+	json_decref(client_result(&client, "vm.create", json_pack("{s:s}", "name", "v")));
+	json_decref(client_result(&client, "bo.create", json_pack("{s:s, s:i}", "name", "b", "size", 1 << 20)));
 }
 
 static json_int_t mappings(void)
@@ -113,9 +124,7 @@ static void test_a_driver_s_refusal_in_a_script_is_an_entry_too(void **state)
 
 	client_close(&client);
 	daemon_stop(&daemon_);
-	daemon_spawn(&daemon_, "sim:fault=VM_BIND#1:op=1:EIO", NULL);
-	while (!client_connect(&client, &daemon_))
-		;
+	daemon_start_for(&daemon_, &client, "sim:fault=VM_BIND#1:op=1:EIO", NULL);
 	error = client_error(&client, -32000, "script.run",
 			     run_params("vm create v\nbo create b 64K\nmap v 0 4K b\nmap v 8K 4K b", "t"));
 	entry = entry_of(error);
@@ -289,6 +298,68 @@ static void test_wrong_parameters_use_no_id_up(void **state)
 	json_decref(client_result(&client, "bind.map", map_params("b", "t")));
 }
 
+/* ---- Refused for now ---- */
+
+static void assert_unknown(const char *txn_id)
+{
+	json_t *status = client_result(&client, "txn.status", json_pack("{s:s}", "txn_id", txn_id));
+
+	assert_false(bool_of(status, "known"));
+	json_decref(status);
+}
+
+/* What passes is in the log when the driver was asked, and uses no id up. */
+static void test_a_refusal_for_now_uses_no_id_up(void **state)
+{
+	static const struct {
+		const char *method, *params;
+	} calls[] = {
+		{"bind.map", "{\"vm\":\"v\",\"va\":0,\"size\":4096,\"bo\":\"b\",\"txn_id\":\"t\"}"},
+		{"script.run", "{\"text\":\"map v 8K 4K b\",\"txn_id\":\"t2\"}"},
+	};
+	json_t *error, *entry, *result;
+
+	restart_with("sim:fault=VM_BIND#1=ENOMEM,fault=VM_BIND#3=ENOMEM");
+	for (int i = 0; i < 2; i++) {
+		json_t *params = json_loads(calls[i].params, 0, NULL);
+
+		error = client_error(&client, -32000, calls[i].method, json_incref(params));
+		assert_string_equal(data_text(error, "name"), "ENOMEM");
+		assert_string_equal(data_text(error, "applied"), "none");
+		assert_true(bool_of(json_object_get(error, "data"), "retryable"));
+		entry = entry_of(error);
+		assert_string_equal(text_of(entry, "outcome"), "rolled-back");
+		assert_null(json_object_get(entry, "txn_id"));
+		assert_unknown(text_of(params, "txn_id"));
+		result = client_result(&client, calls[i].method, params);
+		assert_null(json_object_get(result, "repeated"));
+		json_decref(result);
+		json_decref(entry);
+		json_decref(error);
+	}
+	assert_int_equal(mappings(), 2);
+}
+
+/* Its client goes away and comes again: it did nothing, so it is run. */
+static void test_a_script_that_was_stopped_uses_no_id_up(void **state)
+{
+	static const char waits[] = "syncobj wait s --for-submit\nmap v 8K 4K b";
+	struct client gone;
+	json_t *result;
+
+	json_decref(client_result(&client, "script.run", run_params("syncobj create s", NULL)));
+	client_open(&gone, &daemon_);
+	client_begin(&gone, "script.run", run_params(waits, "t"));
+	usleep(50000); /* so that it is likely to wait already; right in either case */
+	client_close(&gone);
+	assert_unknown("t");
+	json_decref(client_result(&client, "script.run", run_params("syncobj signal s", NULL)));
+	result = client_result(&client, "script.run", run_params(waits, "t"));
+	assert_null(json_object_get(result, "repeated"));
+	json_decref(result);
+	assert_int_equal(mappings(), 1);
+}
+
 /* ---- One id, two requests ---- */
 
 static void assert_reused(const char *method, json_t *params)
@@ -354,6 +425,8 @@ int main(void)
 		TEST(test_a_name_that_stood_for_nothing_stays_refused),
 		TEST(test_objects_that_were_there_or_not_stay_so),
 		TEST(test_wrong_parameters_use_no_id_up),
+		TEST(test_a_refusal_for_now_uses_no_id_up),
+		TEST(test_a_script_that_was_stopped_uses_no_id_up),
 		TEST(test_an_id_belongs_to_one_request),
 		TEST(test_the_same_request_may_be_written_otherwise),
 	};
