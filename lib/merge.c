@@ -131,7 +131,7 @@ static int merge_disjoint(struct segment *segment)
 /** From the end on, so that what is covered by several later ones together is seen too. */
 static int drop_overwritten(struct segment *segment)
 {
-	struct pb_vamap *covered; /* its sparse entries join where they touch: it is a set of addresses */
+	struct pb_vamap *covered = NULL; /* its sparse entries join where they touch: it is a set of addresses */
 	int r = pb_vamap_create(NULL, NULL, &covered);
 
 	for (uint32_t i = segment->count; r == 0 && i-- > 0;) {

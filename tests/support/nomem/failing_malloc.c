@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Atomic: what is tested may have threads of its own. */
 static atomic_size_t left = SIZE_MAX, calls;
@@ -30,10 +31,20 @@ size_t failing_malloc_calls(void)
 	return calls;
 }
 
+/* Where the stack is used next there is nothing that was left by luck: what nobody has set is found out. */
+__attribute__((noinline)) static void litter_stack(void)
+{
+	char litter[4096];
+
+	memset(litter, 0xa5, sizeof(litter));
+	__asm__ volatile("" : : "r"(litter) : "memory");
+}
+
 static bool allowed(void)
 {
 	size_t now = atomic_load(&left);
 
+	litter_stack();
 	atomic_fetch_add(&calls, 1);
 	while (now && now != SIZE_MAX && !atomic_compare_exchange_weak(&left, &now, now - 1))
 		;
