@@ -138,9 +138,10 @@ static struct record_item *copy(const struct record_source *source, uint64_t the
 	return NULL;
 }
 
+/* Not before the tail is there for all to see: who looked at it too early must be seen waiting here. */
 static void wake(struct record_ring *ring)
 {
-	if (atomic_load_explicit(&ring->waiting, memory_order_relaxed) && atomic_exchange(&ring->waiting, 0))
+	if (atomic_load(&ring->waiting) && atomic_exchange(&ring->waiting, 0))
 		syscall(SYS_futex, &ring->waiting, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 

@@ -258,8 +258,10 @@ static int how_long(struct recorder *r, int count, int tend_ms)
 	}
 	if (now_ns - r->busy_ns < SLEEPY_NS || r->merge.count > 0)
 		return BUSY_MS;
-	if (!atomic_exchange(&r->shared->asleep, 1))
+	if (!atomic_exchange(&r->shared->asleep, 1)) {
+		atomic_thread_fence(memory_order_seq_cst);
 		return 0; /* look once more: somebody may have written before seeing it */
+	}
 	return limit_ms;
 }
 
