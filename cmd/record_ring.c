@@ -15,6 +15,7 @@
 struct record_source {
 	struct record_ring *ring;
 	const char *data;
+	size_t header;
 	uint64_t size, tail;
 	bool broken;
 };
@@ -24,22 +25,23 @@ static bool is_power_of_two(uint64_t value)
 	return value && (value & (value - 1)) == 0;
 }
 
-static int map(int fd, uint64_t size, struct record_source *source)
+static int map(int fd, size_t header, uint64_t size, struct record_source *source)
 {
-	size_t first = RECORD_RING_HEADER + size;
+	size_t first = header + size;
 	char *at = mmap(NULL, first + size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (at == MAP_FAILED)
 		return -errno;
 	if (mmap(at, first, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
-	    mmap(at + first, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, RECORD_RING_HEADER) == MAP_FAILED) {
+	    mmap(at + first, size, PROT_READ, MAP_SHARED | MAP_FIXED, fd, (off_t)header) == MAP_FAILED) {
 		int err = -errno;
 
 		munmap(at, first + size);
 		return err;
 	}
 	source->ring = (struct record_ring *)at;
-	source->data = at + RECORD_RING_HEADER;
+	source->data = at + header;
+	source->header = header;
 	source->size = size;
 	return 0;
 }
@@ -47,19 +49,20 @@ static int map(int fd, uint64_t size, struct record_source *source)
 /* The file must not become shorter below us: reading it would be a SIGBUS. */
 int record_source_open(int fd, struct record_source **ret_source)
 {
+	const size_t header = record_ring_header();
 	struct record_source *source;
 	struct stat st;
 	int err;
 
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) < 0 || fstat(fd, &st) < 0)
 		return -EINVAL;
-	if (st.st_size <= (off_t)RECORD_RING_HEADER || !is_power_of_two((uint64_t)st.st_size - RECORD_RING_HEADER) ||
-	    (uint64_t)st.st_size - RECORD_RING_HEADER > RECORD_RING_MAX)
+	if (st.st_size <= (off_t)header || !is_power_of_two((uint64_t)st.st_size - header) ||
+	    (uint64_t)st.st_size - header > RECORD_RING_MAX)
 		return -EINVAL;
 	source = calloc(1, sizeof(*source));
 	if (!source)
 		return -ENOMEM;
-	err = map(fd, (uint64_t)st.st_size - RECORD_RING_HEADER, source);
+	err = map(fd, header, (uint64_t)st.st_size - header, source);
 	if (!source->ring) {
 		free(source);
 		return err;
@@ -76,7 +79,7 @@ void record_source_close(struct record_source *source)
 {
 	if (!source)
 		return;
-	munmap(source->ring, RECORD_RING_HEADER + 2 * source->size);
+	munmap(source->ring, source->header + 2 * source->size);
 	free(source);
 }
 

@@ -33,15 +33,15 @@ static pthread_key_t at_exit;
 
 static char *data_of(struct record_ring *ring)
 {
-	return (char *)ring + RECORD_RING_HEADER;
+	return (char *)ring + ring->header;
 }
 
 static void discard(struct record_ring *ring)
 {
-	uint64_t size = ring->size;
+	size_t size = ring->header + 2 * ring->size;
 
 	atomic_store(&ring->closed, 1);
-	munmap(ring, RECORD_RING_HEADER + 2 * size);
+	munmap(ring, size);
 }
 
 static void thread_ends(void *unused)
@@ -68,9 +68,9 @@ void ring_missed(void)
 
 /* ---- Making one ---- */
 
-static struct record_ring *map_ring(int fd, uint64_t size)
+static struct record_ring *map_ring(int fd, size_t header, uint64_t size)
 {
-	size_t first = RECORD_RING_HEADER + size;
+	size_t first = header + size;
 	char *at = (char *)syscall(SYS_mmap, NULL, first + size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L);
 
 	if (at == MAP_FAILED)
@@ -79,7 +79,7 @@ static struct record_ring *map_ring(int fd, uint64_t size)
 	if ((char *)syscall(SYS_mmap, at, first, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_FIXED | (size == RECORD_RING_SIZE ? MAP_POPULATE : 0), fd, 0L) != at ||
 	    (char *)syscall(SYS_mmap, at + first, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
-			    (long)RECORD_RING_HEADER) != at + first) {
+			    (long)header) != at + first) {
 		munmap(at, first + size);
 		return NULL;
 	}
@@ -91,15 +91,17 @@ static struct record_ring *make_ring(uint64_t size)
 {
 	int fd = (int)syscall(SYS_memfd_create, "panbind-record", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct record_ring *ring = NULL;
+	size_t header = record_ring_header();
 
 	if (fd < 0)
 		return NULL;
-	if (ftruncate(fd, (off_t)(RECORD_RING_HEADER + size)) == 0)
-		ring = map_ring(fd, size);
+	if (ftruncate(fd, (off_t)(header + size)) == 0)
+		ring = map_ring(fd, header, size);
 	if (ring) {
 		ring->magic = RECORD_MAGIC;
 		ring->version = RECORD_VERSION;
 		ring->size = size;
+		ring->header = header;
 		if (!link_ring(fd, record_image(), thread.tid)) {
 			discard(ring);
 			ring = NULL;

@@ -18,7 +18,9 @@
 #define RECORD_WIRE_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #define RECORD_MAGIC   0x50425243u /* "PBRC" */
 #define RECORD_VERSION 2u
@@ -37,14 +39,20 @@ struct record_shared {
 
 /* ---- A thread's ring ---- */
 
-#define RECORD_RING_HEADER 4096u	   /* bytes before the data */
-#define RECORD_RING_SIZE   (512u << 10)	   /* of the data, unless one event needs more */
-#define RECORD_RING_MAX	   (1024ull << 20) /* a power of two, as all sizes are */
+#define RECORD_RING_SIZE (512u << 10)	 /* of the data, unless one event needs more */
+#define RECORD_RING_MAX	 (1024ull << 20) /* a power of two, as all sizes are */
+
+/** Bytes before the data: a page of this kernel's, of which arm64 has some of 4, 16 and 64 KiB. */
+static inline size_t record_ring_header(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
 
 /** The data are mapped twice, one after the other, so that no event is ever torn. */
 struct record_ring {
 	uint32_t magic, version;
-	uint64_t size; /* of the data */
+	uint64_t size;	 /* of the data */
+	uint64_t header; /* record_ring_header(), for the program itself */
 	/* The program's: positions only grow; where in the data is position % size. */
 	_Atomic uint64_t head __attribute__((aligned(64))); /* events before it are finished */
 	_Atomic uint32_t begun;				    /* one stands at head and is not */
