@@ -80,7 +80,8 @@ void file_inherited(void);
 bool user_read(void *to, uint64_t from, size_t size);
 /**
  * Copy @count pieces, of the same sizes there and here, with two system calls at most where the kernel lets us. Returns
- * how many bytes came, in order: less than all from the first piece on that could not be read whole.
+ * how many bytes came, in order: less than all from the first piece on that could not be read whole. The first is what
+ * the program points to; those behind it may be guesses, which hurt nobody where nothing is.
  */
 size_t user_gather(const struct iovec *to, const struct iovec *from, size_t count);
 /** It is on the calling thread's stack: to read it is certain, and costs no system call. */

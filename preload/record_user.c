@@ -166,25 +166,22 @@ static size_t pass(const int fds[2], char *to, const char *from, size_t size)
 	return done;
 }
 
-/* Without a descriptor to spare the program's pointers have to be trusted. */
-static size_t trust(const struct iovec *to, const struct iovec *from, size_t count)
+/* Without a descriptor to spare the program's pointers have to be trusted: but not ours, which are guesses. */
+static size_t trust(const struct iovec *to, const struct iovec *from)
 {
-	size_t done = 0;
-
-	for (size_t i = 0; i < count && (uintptr_t)from[i].iov_base >= 4096; i++) {
-		copy(to[i].iov_base, from[i].iov_base, from[i].iov_len);
-		done += from[i].iov_len;
-	}
-	return done;
+	if ((uintptr_t)from->iov_base < 4096)
+		return 0;
+	copy(to->iov_base, from->iov_base, from->iov_len);
+	return from->iov_len;
 }
 
-static size_t pass_all(const struct iovec *to, const struct iovec *from, size_t count)
+static size_t pass_all(const struct iovec *to, const struct iovec *from, size_t count, bool is_first)
 {
 	size_t done = 0, passed;
 	int fds[2];
 
 	if (syscall(SYS_pipe2, fds, O_CLOEXEC) < 0)
-		return trust(to, from, count);
+		return is_first ? trust(to, from) : 0;
 	for (size_t i = 0; i < count; i++) {
 		passed = pass(fds, to[i].iov_base, from[i].iov_base, from[i].iov_len);
 		done += passed;
@@ -196,7 +193,7 @@ static size_t pass_all(const struct iovec *to, const struct iovec *from, size_t 
 	return done;
 }
 
-static size_t let_kernel_read(const struct iovec *to, const struct iovec *from, size_t count)
+static size_t let_kernel_read(const struct iovec *to, const struct iovec *from, size_t count, bool is_first)
 {
 	static atomic_bool blind; /* a sandbox forbids it, or an emulator does not know it */
 	ssize_t size;
@@ -207,7 +204,7 @@ static size_t let_kernel_read(const struct iovec *to, const struct iovec *from, 
 			return size < 0 ? 0 : (size_t)size;
 		atomic_store_explicit(&blind, true, memory_order_relaxed);
 	}
-	return pass_all(to, from, count);
+	return pass_all(to, from, count, is_first);
 }
 
 /* ---- A page or two ---- */
@@ -297,11 +294,11 @@ static size_t read_few_pages(const struct iovec *to, const struct iovec *from, s
 	return done;
 }
 
-static size_t ask_kernel(const struct iovec *to, const struct iovec *from, size_t count)
+static size_t ask_kernel(const struct iovec *to, const struct iovec *from, size_t count, bool is_first)
 {
 	if (are_few_pages(from, count) && probes_tell())
 		return read_few_pages(to, from, count);
-	return let_kernel_read(to, from, count);
+	return let_kernel_read(to, from, count, is_first);
 }
 
 size_t user_gather(const struct iovec *to, const struct iovec *from, size_t count)
@@ -315,7 +312,7 @@ size_t user_gather(const struct iovec *to, const struct iovec *from, size_t coun
 		from++;
 		count--;
 	}
-	return count > 0 ? done + ask_kernel(to, from, count) : done;
+	return count > 0 ? done + ask_kernel(to, from, count, done == 0) : done;
 }
 
 bool user_read(void *to, uint64_t from, size_t size)

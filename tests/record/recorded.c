@@ -2,6 +2,10 @@
 /* See recorded.h. */
 #include "recorded.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+
 #include "limit.h"
 
 /* ---- What panbind has and this program has not ---- */
@@ -131,6 +135,30 @@ void bind_ops(int fd, uint32_t vm, uint64_t va, uint32_t count, uint32_t syncs)
 	free(sync);
 }
 
+void (*recorded_world)(void);
+
+bool pretend(long number, int err)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)err),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* What ends a program shall not be caught, as a test's crash is, and the other tests run in the child. */
+static void catch_nothing(void)
+{
+	static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS};
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		signal(signals[i], SIG_DFL);
+}
+
 int record_with(const struct recorder_sink *sink, void (*program)(void), int expected,
 		struct recorder_summary *ret_summary)
 {
@@ -141,6 +169,9 @@ int record_with(const struct recorder_sink *sink, void (*program)(void), int exp
 	assert_int_equal(recorder_create(sink, &recorder), 0);
 	child = fork();
 	if (child == 0) {
+		catch_nothing();
+		if (recorded_world)
+			recorded_world();
 		record_start(recorder_where(recorder));
 		program();
 		_exit(0);

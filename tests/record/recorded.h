@@ -50,6 +50,15 @@ struct outcome {
 	struct timespec nap;	  /* for each event: a recorder that does not keep up */
 };
 
+/**
+ * From now on, in this process, system call @number does nothing: -1 and @err, or 0 as if it had. Not where filters are
+ * unknown: false.
+ */
+bool pretend(long number, int err);
+
+/** What is done to a program's process before it starts to record; NULL: nothing. */
+extern void (*recorded_world)(void);
+
 /** How many binds a program has made; shared with it. For the group's setup: recorded_setup(). */
 extern _Atomic uint64_t *done;
 int recorded_setup(void **state);
