@@ -12,7 +12,7 @@
 /* In a page that is empty in every child, however it was forked: then it is not this process that is meant. */
 struct process {
 	_Atomic uint64_t image;
-	_Atomic pid_t pid;
+	_Atomic pid_t pid; /* who it was given to */
 };
 
 static struct {
@@ -40,14 +40,9 @@ uint64_t record_image(void)
 /* getpid() is a system call. */
 pid_t record_pid(void)
 {
-	pid_t pid = atomic_load_explicit(&record.process->pid, memory_order_relaxed);
+	pid_t pid = record.wiped ? atomic_load_explicit(&record.process->pid, memory_order_relaxed) : 0;
 
-	if (pid)
-		return pid;
-	pid = getpid();
-	if (record.wiped)
-		atomic_store_explicit(&record.process->pid, pid, memory_order_relaxed);
-	return pid;
+	return pid ? pid : getpid();
 }
 
 void record_give_up(void)
@@ -84,6 +79,7 @@ void record_start(const char *where)
 		return;
 	record.wiped = madvise(record.process, (size_t)sysconf(_SC_PAGESIZE), MADV_WIPEONFORK) == 0;
 	atomic_store(&record.process->image, new_image());
+	atomic_store(&record.process->pid, getpid());
 	ring_start();
 	record.shared = link_start(where);
 	if (!record_shared())
@@ -92,15 +88,24 @@ void record_start(const char *where)
 	link_ready(record_image());
 }
 
-/* Also of a vfork() or clone() that shares the page: nothing is different there, and nothing is to be done. */
+/*
+ * Not of a vfork() or clone() that shares the page: nothing is different there, and nobody calls. Whether the page was
+ * wiped is not taken on trust: an emulator may say that it will be, and leave the parent's image in it.
+ */
 void record_forked(void)
 {
-	uint64_t none = 0;
+	uint64_t image;
+	pid_t pid = getpid();
 
 	if (!record_shared())
 		return;
-	if (atomic_compare_exchange_strong(&record.process->image, &none, new_image()))
+	image = record_image();
+	if (image && atomic_load(&record.process->pid) == pid)
+		return;
+	if (atomic_compare_exchange_strong(&record.process->image, &image, new_image())) {
+		atomic_store(&record.process->pid, pid);
 		file_inherited();
+	}
 }
 
 void record_opened(int fd, const char *path)

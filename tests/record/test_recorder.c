@@ -253,35 +253,95 @@ static void an_id_that_comes_again_comes_after_its_end(void **state)
 
 /* ---- Forks, signals ---- */
 
-static void forking_program(void)
+/* A child that binds while its parent does. */
+static void bind_in_child(int fd, pid_t child, bool is_told)
 {
-	int fd = open_node(), status;
-
-	make_vm(fd, 1);
-	for (int i = 0; i < 3; i++) {
-		pid_t child = i == 1 ? (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : fork();
-
-		if (child == 0) {
-			if (i != 1) /* of the raw one nobody tells */
-				record_forked();
-			bind_ops(fd, 1, 4096, 1, 0);
-			_exit(0);
-		}
-		bind_ops(fd, 1, 8192, 1, 0);
-		waitpid(child, &status, 0);
+	if (child == 0) {
+		if (is_told)
+			record_forked();
+		bind_ops(fd, 1, 4096, 1, 0);
+		_exit(0);
 	}
+	bind_ops(fd, 1, 8192, 1, 0);
+	waitpid(child, NULL, 0);
 }
 
-static void forked_children_write_for_themselves(void **state)
+static void forking_program(void)
+{
+	int fd = open_node();
+
+	make_vm(fd, 1);
+	for (int i = 0; i < 3; i++)
+		bind_in_child(fd, fork(), true);
+}
+
+static void assert_each_writes_for_itself(void (*program)(void), size_t processes)
 {
 	struct outcome out = {0};
 	struct recorder_summary summary;
 
-	assert_int_equal(record(forking_program, &out, &summary), 0);
-	assert_int_equal(out.binds, 6);
-	assert_int_equal(out.stream_count, 4);
-	assert_int_equal(summary.processes, 4);
+	assert_int_equal(record(program, &out, &summary), 0);
+	assert_int_equal(out.binds, 2 * (processes - 1));
+	assert_int_equal(out.stream_count, processes);
+	assert_int_equal(summary.processes, processes);
 	assert_int_equal(out.over, 0); /* one file, in all of them, to the end */
+}
+
+static void forked_children_write_for_themselves(void **state)
+{
+	assert_each_writes_for_itself(forking_program, 4);
+}
+
+/* An emulator may say yes to all advice and follow none. One without filters is such an emulator. */
+static void follow_no_advice(void)
+{
+	pretend(SYS_madvise, 0);
+}
+
+static void forked_children_are_known_where_no_page_is_wiped(void **state)
+{
+	recorded_world = follow_no_advice;
+	assert_each_writes_for_itself(forking_program, 4);
+}
+
+static int reset_world(void **state)
+{
+	recorded_world = NULL;
+	return 0;
+}
+
+static void secretly_forking_program(void)
+{
+	int fd = open_node();
+
+	make_vm(fd, 1);
+	bind_in_child(fd, (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0), false);
+}
+
+static bool pages_are_wiped_on_fork(void)
+{
+	_Atomic int *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int status = 0;
+	pid_t child;
+
+	assert_true(page != MAP_FAILED);
+	*page = 1;
+	madvise((void *)page, 4096, MADV_WIPEONFORK);
+	child = fork();
+	if (child == 0)
+		_exit(*page);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	munmap((void *)page, 4096);
+	return status == 0;
+}
+
+static void a_child_that_nobody_tells_of_writes_for_itself(void **state)
+{
+	if (!pages_are_wiped_on_fork()) {
+		print_message("# note a fork wipes no page here: MADV_WIPEONFORK is ignored\n");
+		skip();
+	}
+	assert_each_writes_for_itself(secretly_forking_program, 2);
 }
 
 static int handler_fd;
@@ -469,6 +529,8 @@ int main(void)
 		cmocka_unit_test(processes_killed_at_any_time_leave_whole_streams),
 		cmocka_unit_test(an_id_that_comes_again_comes_after_its_end),
 		cmocka_unit_test(forked_children_write_for_themselves),
+		cmocka_unit_test_teardown(forked_children_are_known_where_no_page_is_wiped, reset_world),
+		cmocka_unit_test(a_child_that_nobody_tells_of_writes_for_itself),
 		cmocka_unit_test(a_handler_may_call_while_a_call_is_under_way),
 		cmocka_unit_test(a_sink_that_refuses_stops_the_recording_and_not_the_program),
 		cmocka_unit_test(a_recorder_that_dies_stops_nobody),
