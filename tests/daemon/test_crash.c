@@ -28,6 +28,11 @@
 #define UNMAPPED  UINT64_MAX
 #define MOST_DONE 65536
 
+/* Seconds of load, and how many rounds may end too early before that is made longer. */
+#define SHORTEST    0.025
+#define LONGEST	    2.0
+#define MOST_BARREN 8
+
 /** What one transaction was, so that its entry can be compared. */
 struct sent {
 	int ops;
@@ -49,6 +54,7 @@ static size_t done_count;
 static uint64_t pages[PAGES]; /* the model: offset in the BO, or UNMAPPED */
 static bool has_extra;	      /* the model: whether the VM "extra" is there */
 static json_int_t consumed;   /* the last seq that the model has seen */
+static double patience;	      /* seconds until the latest kill: as long as this machine takes to answer something */
 
 static uint32_t below(uint32_t n)
 {
@@ -140,7 +146,7 @@ static void load_and_kill(void)
 {
 	struct client clients[CLIENTS];
 	int waiting[CLIENTS] = {0};
-	double end = now() + below(25000) / 1e6;
+	double end = now() + patience * below(25000) / 25000;
 	/* Calls in groups, and calls that are alone: those go another way. */
 	int count = below(3) == 0 ? 1 : CLIENTS, depth = below(3) == 0 ? 1 : DEPTH;
 
@@ -315,17 +321,29 @@ static void begin(void)
 		pages[i] = UNMAPPED;
 }
 
+/** @barren: rounds in a row that ended without an answer. */
+static void learn_patience(int *barren)
+{
+	if (done_count > 0)
+		*barren = 0;
+	else if (++*barren % MOST_BARREN == 0 && patience < LONGEST)
+		patience *= 2;
+}
+
 static void test_killed_at_any_moment_nothing_acknowledged_is_lost(void **state)
 {
 	int rounds = (int)test_rounds(200, 10000), round;
 	size_t acknowledged = 0;
+	int barren = 0;
 
 	randomness = test_random_start("crash");
+	patience = SHORTEST;
 	begin();
-	/* On a busy machine many rounds end before the first sync is over: then it takes more of them. */
+	/* On a busy machine rounds end before the first sync is over: then they become longer, and more. */
 	for (round = 0; round < rounds || (acknowledged <= (size_t)rounds && round < 5 * rounds); round++) {
 		load_and_kill();
 		acknowledged += done_count;
+		learn_patience(&barren);
 		daemon_start(&daemon_, (const char *const[]){"--restore", NULL});
 		judge();
 	}

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "daemon.h"
+#include "kernel.h"
 
 #define ADOPT  "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"vm.adopt\",\"params\":{\"name\":\"x\"}}\n"
 #define PING   "{\"jsonrpc\":\"2.0\",\"id\":6,\"method\":\"rpc.ping\"}\n"
@@ -130,12 +131,21 @@ static void one_that_is_no_render_node_is_refused_and_closed(void **state)
 	expect_nothing_open();
 }
 
-static void of_several_none_is_taken(void **state)
+static void of_two_none_is_taken(void **state)
 {
 	send_with(ADOPT, strlen(ADOPT), 2);
 	expect_error(PARAMS, "it takes exactly one");
+	expect_nothing_open();
+}
+
+static void of_more_than_there_is_room_for_none_is_taken(void **state)
+{
 	send_with(ADOPT, strlen(ADOPT), 8);
 	expect_error(PARAMS, "it takes exactly one");
+	if (!kernel_closes_surplus_fds()) {
+		print_message("# note descriptors without room are not closed here: an emulator loses them\n");
+		skip();
+	}
 	expect_nothing_open();
 }
 
@@ -210,7 +220,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(without_one_the_call_says_what_is_missing),
 		TEST(one_that_is_no_render_node_is_refused_and_closed),
-		TEST(of_several_none_is_taken),
+		TEST(of_two_none_is_taken),
+		TEST(of_more_than_there_is_room_for_none_is_taken),
 		TEST(one_that_no_call_wants_is_closed),
 		TEST(a_call_behind_others_in_the_same_bytes_gets_it),
 		TEST(a_line_in_pieces_keeps_it),

@@ -23,6 +23,7 @@
 #include <cmocka.h>
 
 #include "daemon.h"
+#include "kernel.h"
 
 static int prepare(void **state)
 {
@@ -431,9 +432,9 @@ static void test_roles_come_from_the_peer(void **state)
 {
 	struct daemon *daemon = *state;
 
-	if (geteuid() != 0) {
+	if (!kernel_has_user(2001)) {
+		print_message("# note nobody else can be had here: not root, or root of a namespace without users\n");
 		skip();
-		return;
 	}
 	daemon_start(daemon, (const char *const[]){"--read=2001", "--bind=2002,@2004", NULL});
 	chmod(daemon->dir, 0755);

@@ -2,6 +2,8 @@
 /* What the recorder hands on of programs that record themselves: all of it, in order, whatever becomes of them. */
 #include "recorded.h"
 
+#include "kernel.h"
+
 /* ---- Programs ---- */
 
 struct job {
@@ -318,26 +320,9 @@ static void secretly_forking_program(void)
 	bind_in_child(fd, (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0), false);
 }
 
-static bool pages_are_wiped_on_fork(void)
-{
-	_Atomic int *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int status = 0;
-	pid_t child;
-
-	assert_true(page != MAP_FAILED);
-	*page = 1;
-	madvise((void *)page, 4096, MADV_WIPEONFORK);
-	child = fork();
-	if (child == 0)
-		_exit(*page);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	munmap((void *)page, 4096);
-	return status == 0;
-}
-
 static void a_child_that_nobody_tells_of_writes_for_itself(void **state)
 {
-	if (!pages_are_wiped_on_fork()) {
+	if (!kernel_wipes_on_fork()) {
 		print_message("# note a fork wipes no page here: MADV_WIPEONFORK is ignored\n");
 		skip();
 	}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* See kernel.h. Each question is put by a child, of whom nothing stays behind. */
+#include "kernel.h"
+
+#include <grp.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static bool says_yes(pid_t child)
+{
+	int status = 0;
+
+	return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+bool kernel_wipes_on_fork(void)
+{
+	int *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool wiped = false;
+	pid_t child;
+
+	if (page == MAP_FAILED)
+		return false;
+	*page = 1;
+	if (madvise(page, 4096, MADV_WIPEONFORK) == 0) {
+		child = fork();
+		if (child == 0)
+			_exit(*page);
+		wiped = says_yes(child);
+	}
+	munmap(page, 4096);
+	return wiped;
+}
+
+#define SURPLUS 8
+
+/* A byte with eight descriptors beside it goes to a reader with room for one. */
+static bool one_of_many_comes(void)
+{
+	union {
+		char room[CMSG_SPACE(SURPLUS * sizeof(int))];
+		struct cmsghdr head;
+	} control = {.head = {CMSG_LEN(SURPLUS * sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+	char byte = 0;
+	struct iovec part = {&byte, 1};
+	struct msghdr message = {
+		.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	int ends[2], fds[SURPLUS], expected;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+		return false;
+	for (int i = 0; i < SURPLUS; i++)
+		fds[i] = ends[0];
+	memcpy(CMSG_DATA(&control.head), fds, sizeof(fds));
+	if (sendmsg(ends[0], &message, 0) != 1)
+		return false;
+	message.msg_controllen = CMSG_LEN(sizeof(int));
+	expected = dup(ends[0]); /* the number that the first one gets; then the next free one is behind it */
+	close(expected);
+	return recvmsg(ends[1], &message, 0) == 1 && dup(ends[0]) == expected + 1;
+}
+
+bool kernel_closes_surplus_fds(void)
+{
+	pid_t child = fork();
+
+	if (child == 0) {
+		closefrom(3);
+		_exit(one_of_many_comes() ? 0 : 1);
+	}
+	return says_yes(child);
+}
+
+bool kernel_has_user(unsigned int uid)
+{
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(setgroups(0, NULL) == 0 && setgid(uid) == 0 && setuid(uid) == 0 ? 0 : 1);
+	return says_yes(child);
+}
