@@ -6,8 +6,8 @@
 cd "$TMP" || exit 1
 BUSY=$BUILD/tests/record/busy
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0 # a preloaded library comes before it
-binds=600 # of each of eight threads
-[ -z "${PANBIND_NIGHTLY:-}" ] || binds=12500
+binds=12500 # of each of eight threads
+[ -z "${PANBIND_NIGHTLY:-}" ] || binds=125000
 
 # record NAME MODE...: busy on a simulated node, recorded to NAME.log; the node's own trace is NAME.trace.
 record() {
