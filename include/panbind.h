@@ -93,10 +93,11 @@ int panbind_errno_from_name(const char *name);
  * Open a device.
  *
  * @spec: "drm:PATH" (a render node), "drm:auto" (the first panthor render node), or "sim:OPTIONS", the simulator:
- *        comma-separated minor=N (0 to 9, default 9), va-bits=N (33 to 48, default 48), as-slots=N (1 to 15, default 7,
- *        address spaces for user VMs), atomic=on|off (default on), name=TEXT (opens with the same name in one process
- *        share the device, as opens of one node do), fault=PLAN (repeatable; see panbind(1)).
- *        The simulator is never chosen unless it is named. "node:FOLDER": one in another process, see panbind-sim.h.
+ *        comma-separated minor=N (0 to 9, default 9), kernel=X.Y (the Linux around it, from 6.10 on; default one with
+ * that driver), va-bits=N (33 to 48, default 48), as-slots=N (1 to 15, default 7, address spaces for user VMs),
+ * atomic=on|off (default on), name=TEXT (opens with the same name in one process share the device, as opens of one node
+ * do), fault=PLAN (repeatable; see panbind(1)). The simulator is never chosen unless it is named. "node:FOLDER": one in
+ * another process, see panbind-sim.h.
  *
  * Errors: -EINVAL bad spec (column says where), -ENODEV no panthor device, and what open(2) gives.
  */

@@ -15,6 +15,8 @@
 #include "sim_gpu.h"
 #include "sim_user.h"
 
+/* The DRM core's: conversions of syncobjs know points of timelines. */
+#define KERNEL_POINTS	SIM_KERNEL(6, 16)
 #define SIM_MMIO_OFFSET (UINT64_C(1) << 56)
 /* Arguments up to this size, all that are known, stay on the stack. */
 #define SMALL_ARG	128u
@@ -40,8 +42,8 @@ static const struct sim_ioctl ioctls[] = {
 	CORE(PRIME_FD_TO_HANDLE, sim_fd_to_handle_ioctl),
 	SYNCOBJ(SYNCOBJ_CREATE),
 	SYNCOBJ(SYNCOBJ_DESTROY),
-	SYNCOBJ(SYNCOBJ_HANDLE_TO_FD),
-	SYNCOBJ(SYNCOBJ_FD_TO_HANDLE),
+	{"SYNCOBJ_HANDLE_TO_FD", SIM_IOCTL_SYNCOBJ_HANDLE_TO_FD, 0, NULL},
+	{"SYNCOBJ_FD_TO_HANDLE", SIM_IOCTL_SYNCOBJ_FD_TO_HANDLE, 0, NULL},
 	SYNCOBJ(SYNCOBJ_WAIT),
 	SYNCOBJ(SYNCOBJ_RESET),
 	SYNCOBJ(SYNCOBJ_SIGNAL),
@@ -180,7 +182,7 @@ static int new_file(const struct sim_options *options, struct sim_file **ret_fil
 	if (posix_memalign((void **)&file, _Alignof(struct sim_file), sizeof(*file)))
 		return -ENOMEM;
 	memset(file, 0, sizeof(*file));
-	ret = sim_syncs_create(&file->syncs);
+	ret = sim_syncs_create(options->kernel >= KERNEL_POINTS, &file->syncs);
 	if (!ret)
 		ret = sim_device_get(options, &file->device, reterr);
 	if (ret) {

@@ -38,6 +38,8 @@ static int prepare_sparse(struct sim_file *file, const struct pb_uapi_vm_bind_op
 		return -EINVAL;
 	if (in->bo_handle || in->bo_offset)
 		return -EINVAL;
+	if (sim_pt_is_too_large(op->va, op->size))
+		return -ENOMEM;
 	return get_dummy(file, &op->bo);
 }
 

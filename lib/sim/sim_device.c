@@ -58,6 +58,7 @@ static int check_same(const struct sim_options *have, const struct sim_options *
 {
 	const bool differs[SIM_OPTS] = {
 		[SIM_OPT_MINOR] = have->minor != want->minor,
+		[SIM_OPT_KERNEL] = have->kernel != want->kernel,
 		[SIM_OPT_VA_BITS] = have->va_bits != want->va_bits,
 		[SIM_OPT_AS_SLOTS] = have->as_slots != want->as_slots,
 		[SIM_OPT_ATOMIC] = have->atomic != want->atomic,

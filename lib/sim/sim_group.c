@@ -18,6 +18,7 @@
 #define RINGBUF_MAX	   65536u
 #define SYNCOBJ_SIZE	   16u
 #define MINOR_REALTIME	   2
+#define MINOR_EARLY_HANDLE 6 /* Linux 6.18 has it with 1.5, 6.17 not yet */
 /* Of queue_submit.latest_flush, bits 24 to 30. */
 #define FLUSH_MBZ	   0x7f000000u
 
@@ -93,14 +94,34 @@ static int add_queue(struct sim_group *group, const struct pb_uapi_queue_create 
 	return 0;
 }
 
-/* The lowest free handle, or -EBUSY. */
-static int publish(struct sim_file *file, struct sim_group *group, uint32_t *ret_handle)
+/* The lowest, or one past the last. Needs file->lock. */
+static uint32_t free_handle(const struct sim_file *file)
 {
 	uint32_t handle = 1;
 
-	pthread_mutex_lock(&file->lock);
 	while (handle <= SIM_MAX_GROUPS && file->groups[handle])
 		handle++;
+	return handle;
+}
+
+/* For another one: 0 or -EBUSY. */
+static int has_room(struct sim_file *file)
+{
+	uint32_t handle;
+
+	pthread_mutex_lock(&file->lock);
+	handle = free_handle(file);
+	pthread_mutex_unlock(&file->lock);
+	return handle > SIM_MAX_GROUPS ? -EBUSY : 0;
+}
+
+/* The lowest free handle, or -EBUSY. */
+static int publish(struct sim_file *file, struct sim_group *group, uint32_t *ret_handle)
+{
+	uint32_t handle;
+
+	pthread_mutex_lock(&file->lock);
+	handle = free_handle(file);
 	if (handle <= SIM_MAX_GROUPS)
 		file->groups[handle] = group;
 	pthread_mutex_unlock(&file->lock);
@@ -156,6 +177,32 @@ static int new_group(struct sim_vm *vm, struct sim_group **ret_group)
 	return 0;
 }
 
+static int add_queues(struct sim_group *group, const struct pb_uapi_queue_create *queues, uint32_t count)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; i < count && !ret; i++)
+		ret = add_queue(group, &queues[i]);
+	return ret;
+}
+
+/* From MINOR_EARLY_HANDLE on queues are named after their group's handle, so that a full table is noticed before them.
+ */
+static int fill_group(struct sim_file *file, struct sim_group *group, struct pb_uapi_group_create *args,
+		      const struct pb_uapi_queue_create *queues)
+{
+	bool early = file->device->options.minor >= MINOR_EARLY_HANDLE;
+	int ret = add_object(group, (uint64_t)args->queues.count * SYNCOBJ_SIZE);
+
+	if (!ret && early)
+		ret = has_room(file);
+	if (!ret)
+		ret = add_queues(group, queues, args->queues.count);
+	if (!ret)
+		ret = publish(file, group, &args->group_handle);
+	return ret;
+}
+
 static int create_group(struct sim_file *file, struct pb_uapi_group_create *args,
 			const struct pb_uapi_queue_create *queues)
 {
@@ -171,11 +218,7 @@ static int create_group(struct sim_file *file, struct pb_uapi_group_create *args
 	ret = new_group(vm, &group);
 	if (ret)
 		return ret;
-	ret = add_object(group, (uint64_t)args->queues.count * SYNCOBJ_SIZE);
-	for (uint32_t i = 0; i < args->queues.count && !ret; i++)
-		ret = add_queue(group, &queues[i]);
-	if (!ret)
-		ret = publish(file, group, &args->group_handle);
+	ret = fill_group(file, group, args, queues);
 	if (ret)
 		sim_group_put(group);
 	return ret;

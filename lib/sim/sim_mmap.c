@@ -15,6 +15,8 @@
 /* DRM_FILE_PAGE_OFFSET_START: above what 32 bits of mmap arguments were once used for. */
 #define SPACE_START	  (UINT64_C(0x100000) * SIM_PAGE_SIZE)
 #define SPACE_END	  (SPACE_START + SIM_MMAP_SPACE)
+/* From here on no offset is told of a BO that shall not be mapped; and who guesses it is not held up. */
+#define MINOR_NO_OFFSET	  4
 #define MMIO_OFFSET_32BIT (UINT64_C(1) << 43)
 #define MMIO_OFFSET_64BIT (UINT64_C(1) << 56)
 
@@ -51,15 +53,19 @@ int sim_bo_mmap_offset_ioctl(struct sim_file *file, void *arg, uint64_t nth)
 {
 	struct pb_uapi_bo_mmap_offset *args = arg;
 	struct sim_bo *bo;
+	int ret = 0;
 
 	if (args->pad)
 		return -EINVAL;
 	bo = sim_handle_find(file, args->handle);
 	if (!bo)
 		return -ENOENT;
-	args->offset = bo->mmap_offset;
+	if (bo->flags & PB_BO_NO_MMAP && file->device->options.minor >= MINOR_NO_OFFSET)
+		ret = -EPERM;
+	else
+		args->offset = bo->mmap_offset;
 	sim_bo_put(bo);
-	return 0;
+	return ret;
 }
 
 int sim_set_user_mmio_offset_ioctl(struct sim_file *file, void *arg, uint64_t nth)
@@ -111,6 +117,11 @@ static int map_bo(const struct sim_bo *bo, size_t size, int prot, void **ret_ptr
 	return 0;
 }
 
+static bool is_refused(const struct sim_device *device, const struct sim_bo *bo)
+{
+	return bo->flags & PB_BO_NO_MMAP && device->options.minor < MINOR_NO_OFFSET;
+}
+
 /* The BO at a fake offset, with a reference: -EINVAL, -EACCES when it has no handle on this file. */
 static int find_bo(struct sim_file *file, uint64_t offset, uint64_t size, struct sim_bo **ret_bo)
 {
@@ -154,7 +165,7 @@ int sim_mmap(struct pb_file *pf, uint64_t offset, size_t size, int prot, void **
 	ret = find_bo(file, offset, size, &bo);
 	if (ret)
 		return ret;
-	ret = bo->flags & PB_BO_NO_MMAP ? -EINVAL : map_bo(bo, size, prot, ret_ptr);
+	ret = is_refused(file->device, bo) ? -EINVAL : map_bo(bo, size, prot, ret_ptr);
 	sim_bo_put(bo);
 	return ret;
 }
@@ -190,7 +201,7 @@ int sim_mmap_fd(struct pb_file *pf, uint64_t offset, size_t size, int prot, bool
 	ret = find_bo(file, offset, size, &bo);
 	if (ret)
 		return ret;
-	if (bo->flags & PB_BO_NO_MMAP)
+	if (is_refused(file->device, bo))
 		ret = -EINVAL;
 	else
 		ret = bo->fd < 0 ? -ENFILE : fcntl(bo->fd, F_DUPFD_CLOEXEC, 0);

@@ -14,6 +14,9 @@
 
 #include "sim.h"
 
+/* Linux 6.10 brought panthor. */
+#define FIRST_6 10
+
 struct cursor {
 	const char *text;  /* the whole spec */
 	const char *value; /* of the current option */
@@ -57,6 +60,29 @@ static int parse_number(const struct cursor *cursor, unsigned min, unsigned max,
 		return sim_options_error(reterr, cursor->column, "expected a number from %u to %u", min, max);
 	*ret_value = value;
 	return 0;
+}
+
+/* Two numbers with a dot between them. */
+static int parse_kernel(struct sim_options *options, const struct cursor *cursor, struct panbind_error *reterr)
+{
+	const char *dot = memchr(cursor->value, '.', cursor->length);
+	size_t head = dot ? (size_t)(dot - cursor->value) : 0;
+	struct cursor major = *cursor, minor = *cursor;
+	unsigned x, y;
+	int ret;
+
+	if (!dot)
+		return sim_options_error(reterr, cursor->column, "expected a release of Linux, such as 6.12");
+	major.length = head;
+	minor.value = dot + 1;
+	minor.length = cursor->length - head - 1;
+	minor.column += (uint32_t)head + 1;
+	ret = parse_number(&major, 6, 99, &x, reterr);
+	if (!ret)
+		ret = parse_number(&minor, x == 6 ? FIRST_6 : 0, 99, &y, reterr);
+	if (!ret)
+		options->kernel = SIM_KERNEL(x, y);
+	return ret;
 }
 
 static int parse_minor(struct sim_options *options, const struct cursor *cursor, struct panbind_error *reterr)
@@ -113,11 +139,9 @@ static int parse_fault(struct sim_options *options, const struct cursor *cursor,
 }
 
 static const struct option table[SIM_OPTS] = {
-	[SIM_OPT_MINOR] = {"minor", parse_minor},
-	[SIM_OPT_VA_BITS] = {"va-bits", parse_va_bits},
-	[SIM_OPT_AS_SLOTS] = {"as-slots", parse_as_slots},
-	[SIM_OPT_ATOMIC] = {"atomic", parse_atomic},
-	[SIM_OPT_NAME] = {"name", parse_name},
+	[SIM_OPT_MINOR] = {"minor", parse_minor},	[SIM_OPT_KERNEL] = {"kernel", parse_kernel},
+	[SIM_OPT_VA_BITS] = {"va-bits", parse_va_bits}, [SIM_OPT_AS_SLOTS] = {"as-slots", parse_as_slots},
+	[SIM_OPT_ATOMIC] = {"atomic", parse_atomic},	[SIM_OPT_NAME] = {"name", parse_name},
 	[SIM_OPT_FAULT] = {"fault", parse_fault},
 };
 
@@ -172,6 +196,17 @@ static int parse_all(const char *text, struct sim_options *options, struct panbi
 	}
 }
 
+/* A release whose driver is 1.@minor. */
+static unsigned usual_kernel(unsigned minor)
+{
+	static const unsigned releases[] = {
+		SIM_KERNEL(6, 12), SIM_KERNEL(6, 13), SIM_KERNEL(6, 13), SIM_KERNEL(6, 14), SIM_KERNEL(6, 16),
+		SIM_KERNEL(6, 16), SIM_KERNEL(7, 0),  SIM_KERNEL(7, 0),	 SIM_KERNEL(7, 1),  SIM_KERNEL(7, 3),
+	};
+
+	return releases[minor];
+}
+
 int sim_options_parse(const char *text, struct sim_options *ret_options, struct panbind_error *reterr)
 {
 	struct sim_options options = {.minor = 9, .va_bits = 48, .as_slots = 7, .atomic = true};
@@ -181,6 +216,8 @@ int sim_options_parse(const char *text, struct sim_options *ret_options, struct 
 		sim_options_fini(&options);
 		return ret;
 	}
+	if (!options.kernel)
+		options.kernel = usual_kernel(options.minor);
 	*ret_options = options;
 	return 0;
 }

@@ -15,8 +15,8 @@
 
 #define SLAB_TABLES 15
 #define ADDR_LIMIT  (UINT64_C(1) << 48)
-/* Tables that a board has memory for: 4 GiB of them, enough for an op of 2 TiB. */
-#define RESERVE_MAX (UINT64_C(1) << 20)
+/* Tables that one op may need: the driver keeps their addresses in one array, of 4 MiB at most. Not quite 1 TiB. */
+#define RESERVE_MAX (UINT64_C(1) << 19)
 
 struct sim_table_slab {
 	struct sim_table tables[SLAB_TABLES];
@@ -96,20 +96,29 @@ static uint64_t pieces(uint64_t va, uint64_t end, uint64_t size)
 	return (end - 1) / size - va / size + 1;
 }
 
-/* The driver reserves for pages even where blocks will do, and fails where that is too much; so do we, for less. */
+static uint64_t inner_tables(uint64_t va, uint64_t end)
+{
+	return pieces(va, end, level_size(1)) + pieces(va, end, level_size(0));
+}
+
+/* The driver counts for pages even where blocks will do. */
+bool sim_pt_is_too_large(uint64_t va, uint64_t size)
+{
+	uint64_t end = va + size;
+
+	return size && pieces(va, end, level_size(2)) + inner_tables(va, end) > RESERVE_MAX;
+}
+
 int sim_pt_reserve(struct sim_pt *pt, uint64_t va, uint64_t size, bool blocks)
 {
-	uint64_t end = va + size, leaves, others;
+	uint64_t end = va + size, leaves;
 
 	if (!size)
 		return reserve_tables(pt, 2);
 	leaves = pieces(va, end, level_size(2));
-	others = pieces(va, end, level_size(1)) + pieces(va, end, level_size(0));
-	if (leaves + others > RESERVE_MAX)
-		return -ENOMEM;
 	if (blocks && leaves > 2)
 		leaves = 2;
-	return reserve_tables(pt, 2 + leaves + others);
+	return reserve_tables(pt, 2 + leaves + inner_tables(va, end));
 }
 
 static uint64_t load(const struct sim_table *table, unsigned index)

@@ -57,6 +57,8 @@ struct sim_pt_page {
 int sim_pt_init(struct sim_pt *pt);
 void sim_pt_fini(struct sim_pt *pt);
 
+/** Is [va, va + size) more than the driver takes in one map? Not quite 1 TiB is not. */
+bool sim_pt_is_too_large(uint64_t va, uint64_t size);
 /**
  * Take what mapping [va, va + size) can need, and two tables for blocks that are cut: after this edits do not fail.
  * @blocks: the range can be mapped with blocks but for its ends. 0 or -ENOMEM.

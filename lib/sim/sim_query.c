@@ -158,10 +158,12 @@ static int put_timestamp_info(const struct sim_options *options, uint64_t user, 
 		*size = have;
 		return 0;
 	}
-	if (*size < TIMESTAMP_MIN)
-		return -EINVAL;
-	if (options->minor >= 8 && sim_copy_from_user(&info, user, *size < have ? *size : have))
-		return -EFAULT;
+	if (options->minor >= 8) {
+		int ret = sim_get_struct(&info, sizeof(info), user, *size);
+
+		if (ret)
+			return ret;
+	}
 	if (info.flags & ~TIMESTAMP_KNOWN || (info.flags & TIMESTAMP_CPU) > TIMESTAMP_CPU_RAW)
 		return -EINVAL;
 	fill_timestamps(&info);

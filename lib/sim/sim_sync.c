@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * DRM_IOCTL_SYNCOBJ_*: the checks of each ioctl in the order of drm_syncobj.c (Linux 6.12), whose errnos programs have
- * come to rely on.
+ * DRM_IOCTL_SYNCOBJ_*: the checks of each ioctl in the order of drm_syncobj.c (Linux 6.12 and 7.3), whose errnos
+ * programs have come to rely on.
  *
  * As in the kernel an ioctl is found by its number alone, so that programs built with headers of another age work: what
  * their struct lacks is zero. What happens inside fences and syncobjs is in the other rooms of sim_sync_*.c.
@@ -37,10 +37,27 @@ static int do_destroy(struct sim_syncs *syncs, void *arg)
 	return args->pad ? -EINVAL : sim_syncs_remove(syncs, args->handle);
 }
 
-static int export_sync_file(struct sim_syncobj *syncobj, int *ret_fd)
+/*
+ * The checks of both conversions, and which point a sync file is of: 0 for the whole syncobj. Without a sync file a
+ * point is refused, whether the flag for it is there or not.
+ */
+static int check_conversion(const struct sim_syncs *syncs, const struct sim_syncobj_handle *args, uint64_t *ret_point)
+{
+	bool points = sim_syncs_know_points(syncs);
+	uint32_t known = SIM_SYNCOBJ_SYNC_FILE | (points ? SIM_SYNCOBJ_TIMELINE : 0);
+
+	if (args->pad || args->flags & ~known)
+		return -EINVAL;
+	if (points && !(args->flags & SIM_SYNCOBJ_SYNC_FILE) && args->point)
+		return -EINVAL;
+	*ret_point = args->flags & SIM_SYNCOBJ_TIMELINE ? args->point : 0;
+	return 0;
+}
+
+static int export_sync_file(struct sim_syncobj *syncobj, uint64_t point, int *ret_fd)
 {
 	struct sim_fence *fence;
-	int ret = syncobj ? sim_syncobj_find_fence(syncobj, 0, &fence) : -ENOENT;
+	int ret = syncobj ? sim_syncobj_find_fence(syncobj, point, &fence) : -ENOENT;
 
 	if (ret)
 		return ret;
@@ -51,15 +68,16 @@ static int export_sync_file(struct sim_syncobj *syncobj, int *ret_fd)
 
 static int do_handle_to_fd(struct sim_syncs *syncs, void *arg)
 {
-	struct drm_syncobj_handle *args = arg;
+	struct sim_syncobj_handle *args = arg;
 	struct sim_syncobj *syncobj;
-	int ret, fd;
+	uint64_t point;
+	int ret = check_conversion(syncs, args, &point), fd;
 
-	if (args->pad || (args->flags & ~DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_EXPORT_SYNC_FILE))
-		return -EINVAL;
+	if (ret)
+		return ret;
 	syncobj = sim_syncs_find(syncs, args->handle);
-	if (args->flags)
-		ret = export_sync_file(syncobj, &fd);
+	if (args->flags & SIM_SYNCOBJ_SYNC_FILE)
+		ret = export_sync_file(syncobj, point, &fd);
 	else
 		ret = syncobj ? sim_file_export_syncobj(syncobj, &fd) : -EINVAL;
 	sim_syncobj_put(syncobj);
@@ -72,34 +90,43 @@ static int do_handle_to_fd(struct sim_syncs *syncs, void *arg)
 	return 0;
 }
 
-static int import_sync_file(struct sim_syncs *syncs, uint32_t handle, int fd)
+static int set_point(struct sim_syncobj *syncobj, struct sim_fence *fence, uint64_t point)
+{
+	if (point)
+		return sim_syncobj_add_point(syncobj, fence, point);
+	sim_syncobj_replace_fence(syncobj, fence);
+	return 0;
+}
+
+static int import_sync_file(struct sim_syncs *syncs, uint32_t handle, uint64_t point, int fd)
 {
 	struct sim_fence *fence = sim_file_fence(fd);
 	struct sim_syncobj *syncobj;
+	int ret;
 
 	if (!fence)
 		return -EINVAL;
 	syncobj = sim_syncs_find(syncs, handle);
-	if (syncobj)
-		sim_syncobj_replace_fence(syncobj, fence);
+	ret = syncobj ? set_point(syncobj, fence, point) : -ENOENT;
 	sim_fence_put(fence);
 	sim_syncobj_put(syncobj);
-	return syncobj ? 0 : -ENOENT;
+	return ret;
 }
 
 static int do_fd_to_handle(struct sim_syncs *syncs, void *arg)
 {
-	struct drm_syncobj_handle *args = arg;
+	struct sim_syncobj_handle *args = arg;
 	struct sim_syncobj *syncobj = NULL;
-	int fd, ret;
+	uint64_t point;
+	int ret = check_conversion(syncs, args, &point), fd;
 
-	if (args->pad || (args->flags & ~DRM_SYNCOBJ_FD_TO_HANDLE_FLAGS_IMPORT_SYNC_FILE))
-		return -EINVAL;
+	if (ret)
+		return ret;
 	fd = sim_user_fd(args->fd);
 	if (fd < 0)
 		return -EINVAL;
-	if (args->flags)
-		ret = import_sync_file(syncs, args->handle, fd);
+	if (args->flags & SIM_SYNCOBJ_SYNC_FILE)
+		ret = import_sync_file(syncs, args->handle, point, fd);
 	else
 		ret = (syncobj = sim_file_syncobj(fd)) ? sim_syncs_add(syncs, syncobj, &args->handle) : -EINVAL;
 	sim_user_fd_done(fd);
@@ -121,14 +148,6 @@ static int transfer_from(struct sim_syncobj *syncobj, const struct drm_syncobj_t
 	return ret;
 }
 
-static int transfer_to(struct sim_syncobj *syncobj, struct sim_fence *fence, uint64_t point)
-{
-	if (point)
-		return sim_syncobj_add_point(syncobj, fence, point);
-	sim_syncobj_replace_fence(syncobj, fence);
-	return 0;
-}
-
 static int do_transfer(struct sim_syncs *syncs, void *arg)
 {
 	struct drm_syncobj_transfer *args = arg;
@@ -144,7 +163,7 @@ static int do_transfer(struct sim_syncs *syncs, void *arg)
 	from = sim_syncs_find(syncs, args->src_handle);
 	ret = transfer_from(from, args, &fence);
 	if (!ret)
-		ret = transfer_to(to, fence, args->dst_point);
+		ret = set_point(to, fence, args->dst_point);
 	sim_fence_put(fence);
 	sim_syncobj_put(from);
 	sim_syncobj_put(to);
@@ -311,8 +330,8 @@ static serve_fn *find_ioctl(unsigned long request)
 	} table[] = {
 		{_IOC_NR(DRM_IOCTL_SYNCOBJ_CREATE), do_create},
 		{_IOC_NR(DRM_IOCTL_SYNCOBJ_DESTROY), do_destroy},
-		{_IOC_NR(DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD), do_handle_to_fd},
-		{_IOC_NR(DRM_IOCTL_SYNCOBJ_FD_TO_HANDLE), do_fd_to_handle},
+		{_IOC_NR(SIM_IOCTL_SYNCOBJ_HANDLE_TO_FD), do_handle_to_fd},
+		{_IOC_NR(SIM_IOCTL_SYNCOBJ_FD_TO_HANDLE), do_fd_to_handle},
 		{_IOC_NR(DRM_IOCTL_SYNCOBJ_WAIT), do_wait},
 		{_IOC_NR(DRM_IOCTL_SYNCOBJ_RESET), do_reset},
 		{_IOC_NR(DRM_IOCTL_SYNCOBJ_SIGNAL), do_signal},

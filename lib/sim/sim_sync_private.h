@@ -92,6 +92,8 @@ void sim_files_sweep(void);
 
 /* ---- sim_sync_table.c ---- */
 
+/** As sim_syncs_create() was told. */
+bool sim_syncs_know_points(const struct sim_syncs *syncs);
 /** Give the syncobj the lowest free handle. Takes over the caller's reference, also on failure: -ENOMEM, also for NULL.
  */
 int sim_syncs_add(struct sim_syncs *syncs, struct sim_syncobj *syncobj, uint32_t *ret_handle);

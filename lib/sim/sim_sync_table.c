@@ -20,17 +20,19 @@ struct sim_syncs {
 	pthread_mutex_t lock;
 	struct sim_syncobj **slots;
 	uint32_t room, lowest; /* no free slot below lowest */
+	bool points;
 };
 
 /* ---- Handles ---- */
 
-int sim_syncs_create(struct sim_syncs **ret_syncs)
+int sim_syncs_create(bool points, struct sim_syncs **ret_syncs)
 {
 	struct sim_syncs *syncs = calloc(1, sizeof(*syncs));
 
 	if (!syncs)
 		return -ENOMEM;
 	pthread_mutex_init(&syncs->lock, NULL);
+	syncs->points = points;
 	*ret_syncs = syncs;
 	return 0;
 }
@@ -45,6 +47,11 @@ void sim_syncs_destroy(struct sim_syncs *syncs)
 	pthread_mutex_destroy(&syncs->lock);
 	free(syncs);
 	sim_files_sweep();
+}
+
+bool sim_syncs_know_points(const struct sim_syncs *syncs)
+{
+	return syncs->points;
 }
 
 struct sim_syncobj *sim_syncs_find(struct sim_syncs *syncs, uint32_t handle)

@@ -248,13 +248,16 @@ static bool all_zero(const unsigned char *bytes, size_t size)
 	return size == 0;
 }
 
-/* 0 when all of it is zero, -E2BIG when something is there, -EFAULT. */
+/*
+ * 0 when all of it is zero, -E2BIG when something is there, -EFAULT: whichever comes first, so that no piece reaches
+ * into a page that may not be there.
+ */
 static int check_zeroed_user(uint64_t user, size_t size)
 {
 	unsigned char buffer[512];
 
 	while (size) {
-		size_t piece = size < sizeof(buffer) ? size : sizeof(buffer);
+		size_t room = sizeof(buffer) - user % sizeof(buffer), piece = size < room ? size : room;
 		int ret = sim_copy_from_user(buffer, user, piece);
 
 		if (ret)
@@ -267,8 +270,7 @@ static int check_zeroed_user(uint64_t user, size_t size)
 	return 0;
 }
 
-/* One struct between two ages of a header: what the caller has more must be zero, what it lacks is zero. */
-static int copy_struct(void *dst, size_t size, uint64_t user, size_t user_size)
+int sim_get_struct(void *dst, size_t size, uint64_t user, size_t user_size)
 {
 	if (user_size > size) {
 		int ret = check_zeroed_user(user + size, user_size - size);
@@ -288,8 +290,8 @@ static int fill_array(void *array, uint32_t size, const struct pb_uapi_obj_array
 	if (in->stride == size)
 		return sim_copy_from_user(array, in->array, (size_t)in->count * size);
 	for (uint32_t i = 0; i < in->count && !ret; i++)
-		ret = copy_struct((char *)array + (size_t)i * size, size, in->array + (uint64_t)i * in->stride,
-				  in->stride);
+		ret = sim_get_struct((char *)array + (size_t)i * size, size, in->array + (uint64_t)i * in->stride,
+				     in->stride);
 	return ret;
 }
 

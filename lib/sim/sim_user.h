@@ -71,6 +71,12 @@ int sim_copy_to_user(uint64_t user, const void *src, size_t size);
 int sim_put_object(uint64_t user, uint32_t user_size, uint32_t min_size, const void *object, uint32_t size);
 
 /**
+ * Fetch one struct between two ages of a header: what the caller lacks is zero, what it has beyond must be zero
+ * (-E2BIG). Also -EFAULT (kernel: copy_struct_from_user()).
+ */
+int sim_get_struct(void *dst, size_t size, uint64_t user, size_t user_size);
+
+/**
  * Fetch an array of objects of @size bytes from elements of in->stride bytes, of which at least @min_stride count.
  * Zeros fill what is missing; what is beyond must be zero (-E2BIG). count 0: *ret_array = NULL. Also -EINVAL, -ENOMEM,
  * -EFAULT (driver: panthor_get_uobj_array()). The array is the caller's, for free(3).

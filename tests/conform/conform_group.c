@@ -126,6 +126,15 @@ static void groups_are_counted_from_1_and_handles_used_again(void **state)
 	assert_int_equal(group_of(raw, 1), 3);
 }
 
+/*
+ * Which of two mistakes is found: since Linux 6.18 a group has its handle before its queues. That driver is 1.5,
+ * as 6.16's and 6.17's are, so the simulator does so from 1.6 on.
+ */
+static bool table_comes_first(const struct raw *raw)
+{
+	return raw->minor >= (raw_is_simulator(raw) || raw->kernel < RAW_KERNEL(6, 18) ? 6 : 5);
+}
+
 static void a_file_has_128_groups(void **state)
 {
 	struct raw *raw = *state;
@@ -139,7 +148,7 @@ static void a_file_has_128_groups(void **state)
 	assert_int_equal(args.group_handle, 77);
 	queue.ringbuf_size = 1;
 	args.queues = RAW_ARRAY(&queue, 1);
-	raw_expect("a bad queue wins", create(raw, args, NULL), -EINVAL);
+	raw_expect("with a bad queue", create(raw, args, NULL), table_comes_first(raw) ? -EBUSY : -EINVAL);
 	raw_expect("destroy", destroy(raw, 99), 0);
 	assert_int_equal(group_of(raw, 1), 99);
 }

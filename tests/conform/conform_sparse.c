@@ -68,6 +68,23 @@ static void bad_sparse_maps_are_refused(void **state)
 	raw_assert_unmapped(raw, raw->vm, 0, raw->va_range);
 }
 
+/* Page tables are reserved for pages; the driver keeps their addresses in an array of 4 MiB at most. */
+static void a_sparse_map_of_a_tebibyte_is_too_large(void **state)
+{
+	struct raw *raw = *state;
+	struct pb_uapi_vm_bind_op op = RAW_OP(.flags = PB_OP_MAP | SPARSE, .size = UINT64_C(1) << 40);
+
+	raw_need_minor(raw, 9);
+	if (raw->va_range < 4 * op.size)
+		return;
+	raw_expect("1 TiB", raw_bind_op(raw, op), -ENOMEM);
+	raw_expect("asynchronous", raw_bind_async_op(raw, op), -ENOMEM);
+	op.size *= 4;
+	raw_expect("4 TiB", raw_bind_op(raw, op), -ENOMEM);
+	raw_assert_unmapped(raw, raw->vm, 0, op.size);
+	assert_int_equal(raw_vm_state(raw, raw->vm), PB_VM_STATE_USABLE);
+}
+
 static void sparse_maps_may_be_asynchronous(void **state)
 {
 	struct raw *raw = *state;
@@ -106,11 +123,9 @@ static void an_older_driver_takes_a_dummy_bo_instead(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(every_page_leads_to_the_dummy),
-		TEST(pages_come_and_go_in_it),
-		TEST(bad_sparse_maps_are_refused),
-		TEST(sparse_maps_may_be_asynchronous),
-		TEST(an_older_driver_takes_a_dummy_bo_instead),
+		TEST(every_page_leads_to_the_dummy),   TEST(pages_come_and_go_in_it),
+		TEST(bad_sparse_maps_are_refused),     TEST(a_sparse_map_of_a_tebibyte_is_too_large),
+		TEST(sparse_maps_may_be_asynchronous), TEST(an_older_driver_takes_a_dummy_bo_instead),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -308,8 +308,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const specs[] = {"sim:name=fuzz", "sim:name=fuzz,minor=0", "sim:name=fuzz,atomic=off",
-					    "sim:name=fuzz,va-bits=39", "sim:name=fuzz,as-slots=1"};
+	static const char *const specs[] = {"sim:name=fuzz",
+					    "sim:name=fuzz,minor=0",
+					    "sim:name=fuzz,kernel=6.12",
+					    "sim:name=fuzz,atomic=off",
+					    "sim:name=fuzz,va-bits=39",
+					    "sim:name=fuzz,as-slots=1"};
 	struct fuzz f = {.in = {data, size}};
 	const char *spec = specs[take_byte(&f.in) % 5];
 

@@ -41,7 +41,7 @@ done
 for sub in $("$PANBIND" log --help | sed -nE 's/^  ([a-z]+) +[a-z].*/\1/p'); do
 	ok "the page has the command log $sub" grep -qE "^\.BR? .*log .*\b$sub\b" "$MAN"
 done
-for option in minor va-bits as-slots atomic name fault; do
+for option in minor kernel va-bits as-slots atomic name fault; do
 	ok "the page has sim:$option" grep -qE "^ +$option=" page.txt
 done
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +32,34 @@ static bool spec_is_simulator(const char *spec)
 	return strncmp(spec, "sim:", 4) == 0;
 }
 
+/* Releases that brought the driver's versions, which a simulator is of unless its spec says otherwise. */
+static int kernel_of_spec(const char *spec, int minor)
+{
+	static const int releases[] = {
+		RAW_KERNEL(6, 12), RAW_KERNEL(6, 13), RAW_KERNEL(6, 13), RAW_KERNEL(6, 14), RAW_KERNEL(6, 16),
+		RAW_KERNEL(6, 16), RAW_KERNEL(7, 0),  RAW_KERNEL(7, 0),	 RAW_KERNEL(7, 1),  RAW_KERNEL(7, 3),
+	};
+	const char *option = strstr(spec, "kernel=");
+	int x, y;
+
+	if (option && sscanf(option, "kernel=%d.%d", &x, &y) == 2)
+		return RAW_KERNEL(x, y);
+	return releases[minor];
+}
+
+/* A render node's is the running one. */
+static int kernel_of(const char *spec, int minor)
+{
+	struct utsname name;
+	int x, y;
+
+	if (spec_is_simulator(spec))
+		return kernel_of_spec(spec, minor);
+	if (uname(&name) || sscanf(name.release, "%d.%d", &x, &y) != 2)
+		fail_msg("cannot tell the kernel's release");
+	return RAW_KERNEL(x, y);
+}
+
 static void read_level(struct raw *raw)
 {
 	struct drm_version version = {0};
@@ -40,6 +69,7 @@ static void read_level(struct raw *raw)
 	raw_expect("DRM_IOCTL_VERSION", raw_ioctl(raw, DRM_IOCTL_VERSION, &version), 0);
 	raw_expect("DEV_QUERY", raw_ioctl(raw, PB_IOCTL_DEV_QUERY, &query), 0);
 	raw->minor = version.version_minor;
+	raw->kernel = kernel_of(raw->spec, raw->minor);
 	raw->va_bits = PB_MMU_VA_BITS(info.mmu_features);
 }
 
@@ -131,10 +161,32 @@ void raw_open_pair(struct raw *pair[2])
 
 void raw_need_simulator(const struct raw *raw)
 {
-	if (!spec_is_simulator(raw->spec)) {
+	if (!raw_is_simulator(raw)) {
 		print_message("# skipped: only a simulator can show it\n");
 		skip();
 	}
+}
+
+bool raw_is_simulator(const struct raw *raw)
+{
+	return spec_is_simulator(raw->spec);
+}
+
+void raw_need_kernel(const struct raw *raw, int kernel)
+{
+	if (raw->kernel < kernel) {
+		print_message("# skipped: the kernel is %d.%d, the rule came with %d.%d\n", raw->kernel / 100,
+			      raw->kernel % 100, kernel / 100, kernel % 100);
+		skip();
+	}
+}
+
+void raw_known_bug(const struct raw *raw, const char *what)
+{
+	assert_false(raw_is_simulator(raw));
+	print_message("# skipped: a known bug of Linux %d.%d, driver 1.%d: %s\n", raw->kernel / 100, raw->kernel % 100,
+		      raw->minor, what);
+	skip();
 }
 
 void raw_need_minor(const struct raw *raw, int minor)

@@ -23,10 +23,14 @@
 
 #define RAW_PAGE UINT64_C(4096)
 
+/** A release of Linux, for comparisons. */
+#define RAW_KERNEL(major, minor) ((major)*100 + (minor))
+
 /** One open file, with a VM and a BO of 16 pages to play with; what a test starts with. */
 struct raw {
 	struct pb_file *file;
 	int minor;	   /* feature level of the driver */
+	int kernel;	   /* RAW_KERNEL() around it */
 	uint32_t va_bits;  /* of the GPU */
 	uint32_t vm;	   /* a fresh VM */
 	uint64_t va_range; /* of that VM */
@@ -50,8 +54,14 @@ void raw_close(struct raw *raw);
 
 /** Simulator only: what needs fault injection, a look into page tables, or would harm a kernel. */
 void raw_need_simulator(const struct raw *raw);
+/** Is it one? For what a rule says of the machine around the driver. */
+bool raw_is_simulator(const struct raw *raw);
 /** The rule came with driver 1.@minor. */
 void raw_need_minor(const struct raw *raw, int minor);
+/** The rule is the DRM core's, and came with RAW_KERNEL() @kernel. */
+void raw_need_kernel(const struct raw *raw, int kernel);
+/** The device has done what this kernel, or this driver, is known to do wrong: ends the test. Never on a simulator. */
+void raw_known_bug(const struct raw *raw, const char *what);
 /** The test is about which page is where, so there must be a way to look. */
 void raw_need_sight(const struct raw *raw);
 

@@ -21,6 +21,7 @@ static void nothing_given_means_the_newest_driver_with_atomic_updates(void **sta
 
 	assert_int_equal(sim_options_parse("", &options, NULL), 0);
 	assert_int_equal(options.minor, 9);
+	assert_int_equal(options.kernel, SIM_KERNEL(7, 3));
 	assert_int_equal(options.va_bits, 48);
 	assert_int_equal(options.as_slots, 7);
 	assert_true(options.atomic);
@@ -34,10 +35,31 @@ static void each_option_sets_what_it_names(void **state)
 
 	assert_int_equal(sim_options_parse("minor=2,va-bits=39,as-slots=15,atomic=off,name=a b:c", &options, NULL), 0);
 	assert_int_equal(options.minor, 2);
+	assert_int_equal(options.kernel, SIM_KERNEL(6, 13));
 	assert_int_equal(options.va_bits, 39);
 	assert_int_equal(options.as_slots, 15);
 	assert_false(options.atomic);
 	assert_string_equal(options.name, "a b:c");
+}
+
+static void the_kernel_need_not_be_the_one_that_brought_the_driver(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned kernel;
+	} cases[] = {
+		{"minor=0", SIM_KERNEL(6, 12)},	    {"minor=4", SIM_KERNEL(6, 16)},
+		{"kernel=6.12", SIM_KERNEL(6, 12)}, {"kernel=6.18,minor=0", SIM_KERNEL(6, 18)},
+		{"kernel=7.0", SIM_KERNEL(7, 0)},
+	};
+
+	assert_true(SIM_KERNEL(6, 99) < SIM_KERNEL(7, 0));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct sim_options options;
+
+		assert_int_equal(sim_options_parse(cases[i].text, &options, NULL), 0);
+		assert_int_equal(options.kernel, cases[i].kernel);
+	}
 }
 
 static void an_error_points_at_its_column(void **state)
@@ -58,6 +80,13 @@ static void an_error_points_at_its_column(void **state)
 		{"minor=-1", 7},
 		{"minor=99999999999999999999", 11},
 		{"minor=2,minor=3", 9},
+		{"kernel=", 8},
+		{"kernel=7", 8},
+		{"kernel=5.10", 8},
+		{"kernel=6.9", 10},
+		{"kernel=6.", 10},
+		{"kernel=.12", 8},
+		{"kernel=6.12.3", 12},
 		{"va-bits=32", 9},
 		{"va-bits=49", 9},
 		{"as-slots=0", 10},
@@ -148,6 +177,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_given_means_the_newest_driver_with_atomic_updates),
 		cmocka_unit_test(each_option_sets_what_it_names),
+		cmocka_unit_test(the_kernel_need_not_be_the_one_that_brought_the_driver),
 		cmocka_unit_test(an_error_points_at_its_column),
 		cmocka_unit_test(faults_keep_their_order_and_parts),
 		cmocka_unit_test(opens_of_one_name_share_the_device),

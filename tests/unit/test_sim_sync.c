@@ -29,7 +29,7 @@
 
 static int syncs_setup(void **state)
 {
-	return sim_syncs_create((struct sim_syncs **)state);
+	return sim_syncs_create(true, (struct sim_syncs **)state);
 }
 
 static int syncs_teardown(void **state)
@@ -517,7 +517,7 @@ static void a_sync_file_carries_its_fence_into_another_open_file(void **state)
 	struct sim_fence *fence = sim_fence_create();
 	struct drm_syncobj_handle args = {.flags = DRM_SYNCOBJ_FD_TO_HANDLE_FLAGS_IMPORT_SYNC_FILE};
 
-	assert_int_equal(sim_syncs_create(&other), 0);
+	assert_int_equal(sim_syncs_create(true, &other), 0);
 	there = new_syncobj(other, 0);
 	give(syncs, handle, fence, 0);
 	args.fd = export_fd(syncs, handle, DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_EXPORT_SYNC_FILE);
@@ -538,7 +538,7 @@ static void a_syncobj_fd_shares_the_syncobj(void **state)
 	struct drm_syncobj_handle args = {0};
 	struct sim_fence *fence = sim_fence_create_signaled();
 
-	assert_int_equal(sim_syncs_create(&other), 0);
+	assert_int_equal(sim_syncs_create(true, &other), 0);
 	args.fd = export_fd(syncs, handle, 0);
 	assert_int_equal(sim_syncs_ioctl(other, DRM_IOCTL_SYNCOBJ_FD_TO_HANDLE, &args), 0);
 	assert_int_equal(args.handle, 1);
