@@ -117,8 +117,8 @@ static struct diff_node make_bo_create(struct diff_maker *maker)
 	struct diff_guess *guess;
 
 	diff_set(&node, "size", DIFF_NUMBER(size));
-	if (diff_chance(maker, 15))
-		diff_set(&node, "flags", DIFF_NUMBER(PB_BO_NO_MMAP));
+	if (diff_chance(maker, 20))
+		diff_set(&node, "flags", DIFF_NUMBER(diff_chance(maker, 70) ? PB_BO_NO_MMAP : PB_BO_WB_MMAP));
 	if (diff_chance(maker, 15)) {
 		struct diff_value vm = diff_pick(maker, 'v');
 
@@ -149,6 +149,23 @@ static struct diff_node make_bo_offset(struct diff_maker *maker)
 
 	diff_set(&node, "bo", bo);
 	diff_result(maker, &node)->size = diff_guess(maker, 'b', bo.number)->size;
+	return node;
+}
+
+/* What came with 1.7. */
+static struct diff_node make_bo_info(struct diff_maker *maker)
+{
+	bool sync = diff_chance(maker, 60);
+	struct diff_node node = diff_node(sync ? "bo_sync" : "bo_info");
+	struct diff_value bo = diff_pick(maker, 'b');
+	uint64_t size = diff_guess(maker, 'b', bo.number)->size;
+
+	diff_set(&node, "bo", bo);
+	if (!sync)
+		return node;
+	diff_set(&node, "type", DIFF_NUMBER(diff_below(maker, 3)));
+	diff_set(&node, "offset", DIFF_NUMBER(diff_below(maker, size)));
+	diff_set(&node, "size", DIFF_NUMBER(diff_below(maker, size + 2)));
 	return node;
 }
 
@@ -244,7 +261,7 @@ static const struct {
 } makers[] = {
 	{30, diff_make_bind}, {28, diff_make_sync_step}, {6, make_vm_create}, {3, make_vm_destroy}, {3, make_vm_state},
 	{10, make_bo_create}, {5, make_bo_close},	 {3, make_bo_offset}, {4, make_mmap},	    {4, make_export},
-	{4, make_import},     {3, make_fd_step},	 {5, make_query},     {1, make_close},
+	{4, make_import},     {3, make_fd_step},	 {5, make_query},     {1, make_close},	    {3, make_bo_info},
 };
 
 static struct diff_node make_step(struct diff_maker *maker)

@@ -69,6 +69,20 @@ static struct diff_node make_transfer(struct diff_maker *maker)
 	return node;
 }
 
+/* Since Linux 6.16: a sync file of a point, or for one. */
+#define TIMELINE UINT64_C(2)
+
+static void make_timeline(struct diff_maker *maker, struct diff_node *node)
+{
+	size_t flags = diff_field(node->type, "flags");
+
+	if (!diff_chance(maker, 20))
+		return;
+	diff_set(node, "point", make_point(maker));
+	if (diff_chance(maker, 90))
+		node->field[flags].number |= TIMELINE;
+}
+
 static struct diff_node make_export(struct diff_maker *maker)
 {
 	struct diff_node node = diff_node("sync_export");
@@ -76,6 +90,7 @@ static struct diff_node make_export(struct diff_maker *maker)
 
 	diff_set(&node, "sync", diff_pick(maker, 's'));
 	diff_set(&node, "flags", DIFF_NUMBER(sync_file ? DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_EXPORT_SYNC_FILE : 0));
+	make_timeline(maker, &node);
 	diff_result(maker, &node)->fd = sync_file ? DIFF_SYNC_FILE : DIFF_SYNCOBJ_FD;
 	return node;
 }
@@ -92,6 +107,7 @@ static struct diff_node make_import(struct diff_maker *maker)
 	if (sync_file) {
 		diff_set(&node, "flags", DIFF_NUMBER(DRM_SYNCOBJ_FD_TO_HANDLE_FLAGS_IMPORT_SYNC_FILE));
 		diff_set(&node, "sync", diff_pick(maker, 's'));
+		make_timeline(maker, &node);
 	} else {
 		diff_result(maker, &node);
 	}

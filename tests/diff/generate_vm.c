@@ -55,6 +55,19 @@ static uint64_t map_flags(struct diff_maker *maker)
 	return diff_chance(maker, 60) ? 0 : diff_below(maker, 8);
 }
 
+static struct diff_node make_sparse(struct diff_maker *maker)
+{
+	struct diff_node node = diff_node("map");
+	uint64_t size = make_size(maker), flags = PB_OP_SPARSE | map_flags(maker);
+
+	if (diff_chance(maker, 95))
+		flags |= PB_OP_NOEXEC;
+	diff_set(&node, "size", DIFF_NUMBER(size));
+	diff_set(&node, "va", DIFF_NUMBER(make_va(maker, size)));
+	diff_set(&node, "flags", DIFF_NUMBER(flags));
+	return node;
+}
+
 static struct diff_node make_map(struct diff_maker *maker)
 {
 	struct diff_node node = diff_node("map");
@@ -102,6 +115,8 @@ static struct diff_node make_op(struct diff_maker *maker, bool async)
 
 	if (async && diff_chance(maker, 10))
 		node = diff_node("sync_only");
+	else if (diff_chance(maker, 8))
+		node = make_sparse(maker);
 	else
 		node = diff_chance(maker, 65) ? make_map(maker) : make_unmap(maker);
 	if (async && diff_chance(maker, 40))

@@ -88,6 +88,8 @@ void diff_pool_reset(struct diff_memory_pool *pool);
 /** Put @size bytes into memory of a kind (enum diff_memory); @ret_data, where they can be looked at, may be NULL. */
 uint64_t diff_place(struct diff_world *world, uint64_t kind, const void *data, size_t size, uint8_t **ret_data);
 
+/** Would an array of @count objects of @size bytes make an unpatched driver warn? */
+bool diff_is_huge(uint64_t count, size_t size);
 /** Would an unpatched driver not survive this bind, or warn of it? run_careful.c. */
 bool diff_is_deadly(const struct diff_world *world, const struct diff_node *node);
 /** Would it not survive a question about a fence? */

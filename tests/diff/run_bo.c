@@ -63,6 +63,38 @@ static void step_bo_offset(struct diff_world *world, const struct diff_node *nod
 								.opened = world->opened[node->file][args.handle % 64]};
 }
 
+static void step_bo_info(struct diff_world *world, const struct diff_node *node)
+{
+	struct pb_uapi_bo_query_info args = {.handle = (uint32_t)diff_get(world, node, "bo"),
+					     .extra_flags = 0x77,
+					     .create_flags = 0x77,
+					     .pad = (uint32_t)diff_get(world, node, "pad")};
+
+	diff_issue(world, node, PB_IOCTL_BO_QUERY_INFO, &args);
+	fprintf(world->out, " create=0x%x extra=0x%x pad=%u", args.create_flags, args.extra_flags, args.pad);
+}
+
+/* One op, behind which there is room for what a larger stride or count reads: zeros. */
+static void step_bo_sync(struct diff_world *world, const struct diff_node *node)
+{
+	struct pb_uapi_bo_sync_op ops[8] = {{.handle = (uint32_t)diff_get(world, node, "bo"),
+					     .type = (uint32_t)diff_get(world, node, "type"),
+					     .offset = diff_get(world, node, "offset"),
+					     .size = diff_get(world, node, "size")}};
+	struct pb_uapi_bo_sync args = {.ops = {.stride = sizeof(ops[0]), .count = 1}};
+
+	if (!diff_get_auto(node, "stride"))
+		args.ops.stride = (uint32_t)diff_get(world, node, "stride");
+	if (!diff_get_auto(node, "count"))
+		args.ops.count = (uint32_t)diff_get(world, node, "count");
+	if (world->careful && diff_is_huge(args.ops.count, sizeof(ops[0]))) {
+		fputs(" left out", world->out);
+		return;
+	}
+	args.ops.array = diff_place(world, diff_get(world, node, "mem"), ops, sizeof(ops), NULL);
+	diff_issue(world, node, PB_IOCTL_BO_SYNC, &args);
+}
+
 static void touch(struct diff_world *world, const struct diff_node *node, volatile uint32_t *memory, int prot)
 {
 	uint32_t value = (uint32_t)diff_get(world, node, "value");
@@ -141,7 +173,15 @@ static void step_fd_close(struct diff_world *world, const struct diff_node *node
 }
 
 const struct diff_verb diff_bo_verbs[] = {
-	{"bo_create", step_bo_create}, {"bo_close", step_bo_close}, {"bo_offset", step_bo_offset},
-	{"mmap", step_mmap},	       {"export", step_export},	    {"import", step_import},
-	{"fd_size", step_fd_size},     {"fd_close", step_fd_close}, {0},
+	{"bo_create", step_bo_create},
+	{"bo_close", step_bo_close},
+	{"bo_offset", step_bo_offset},
+	{"bo_info", step_bo_info},
+	{"bo_sync", step_bo_sync},
+	{"mmap", step_mmap},
+	{"export", step_export},
+	{"import", step_import},
+	{"fd_size", step_fd_size},
+	{"fd_close", step_fd_close},
+	{0},
 };

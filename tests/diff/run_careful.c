@@ -2,6 +2,8 @@
 /*
  * What an unpatched driver does not survive, or warns of (kernel/patches says more):
  * - an array so long that it warns;
+ * - SYNCOBJ_DESTROY of handle 0, which is none: from then on 7.3 gives 0 to a new syncobj;
+ * - a sync file as a point of a timeline: 7.3 warns when its fence came from a point itself;
  * and in asynchronous ops:
  * - a SIGNAL on a syncobj that is not there: a NULL dereference;
  * - a WAIT on what only the same op or a later one of the same call signals: a warning;
@@ -14,9 +16,14 @@
 
 #include "run.h"
 
+bool diff_is_huge(uint64_t count, size_t size)
+{
+	return count * size > INT32_MAX;
+}
+
 static bool is_huge(const struct diff_world *world, const struct diff_node *node, size_t size)
 {
-	return !diff_get_auto(node, "count") && (diff_get(world, node, "count") & UINT32_MAX) * size > INT32_MAX;
+	return !diff_get_auto(node, "count") && diff_is_huge(diff_get(world, node, "count") & UINT32_MAX, size);
 }
 
 static bool same_point(const struct diff_world *world, const struct diff_node *a, const struct diff_node *b)

@@ -4,7 +4,8 @@
  *
  * Neighbours that go on in the same BO are one range, however the driver keeps them. A BO is called by its handle: an
  * extra VM for each file has every BO that has a handle mapped at a place of its own, which tells what the device calls
- * it inside. BOs that have lost their handle, or are another VM's alone, are called by the order in which they appear.
+ * it inside, and what its sparse maps lead to. BOs that have lost their handle, or are another VM's alone, are called
+ * by the order in which they appear.
  */
 #include <errno.h>
 #include <sched.h>
@@ -18,6 +19,7 @@
 #define MAX_VMS	  (DIFF_FILES * 33)
 #define MAX_NAMES 256
 #define NAME_STEP UINT64_C(0x200000)
+#define SPARSE	  64 /* behind the BOs in the extra VM */
 
 struct vm {
 	unsigned file;
@@ -112,29 +114,22 @@ static int read_rows(struct maps *maps)
 	return read_driver(maps);
 }
 
-static void join_rows(struct pb_gpuvas *rows)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < rows->count; i++) {
-		struct pb_gpuvas_row *row = &rows->rows[i], *last = count ? &rows->rows[count - 1] : NULL;
-
-		if (!row->size)
-			continue;
-		if (last && last->vm == row->vm && last->va + last->size == row->va && last->object == row->object &&
-		    last->offset + last->size == row->offset)
-			last->size += row->size;
-		else
-			rows->rows[count++] = *row;
-	}
-	rows->count = count;
-}
-
 /* ---- Names ---- */
 
 static void map_bo(struct diff_world *world, unsigned file, uint32_t vm, uint32_t bo)
 {
 	struct pb_uapi_vm_bind_op op = {.flags = PB_OP_MAP, .bo_handle = bo, .va = bo * NAME_STEP, .size = 4096};
+	struct pb_uapi_vm_bind bind = {.vm_id = vm, .ops = {.stride = sizeof(op), .count = 1, .array = (uintptr_t)&op}};
+
+	diff_quiet(world, file, PB_IOCTL_VM_BIND, &bind);
+}
+
+/* A page of a sparse map, where the driver has such. */
+static void map_sparse(struct diff_world *world, unsigned file, uint32_t vm)
+{
+	struct pb_uapi_vm_bind_op op = {.flags = PB_OP_MAP | PB_OP_SPARSE | PB_OP_NOEXEC,
+					.va = SPARSE * NAME_STEP,
+					.size = 4096};
 	struct pb_uapi_vm_bind bind = {.vm_id = vm, .ops = {.stride = sizeof(op), .count = 1, .array = (uintptr_t)&op}};
 
 	diff_quiet(world, file, PB_IOCTL_VM_BIND, &bind);
@@ -147,12 +142,13 @@ static void make_extra_vms(struct maps *maps)
 	for (unsigned file = 0; file < DIFF_FILES; file++) {
 		struct pb_uapi_vm_create args = {0};
 
-		if (!world->bos[file] || diff_quiet(world, file, PB_IOCTL_VM_CREATE, &args))
+		if (!(world->bos[file] | world->vms[file]) || diff_quiet(world, file, PB_IOCTL_VM_CREATE, &args))
 			continue;
 		maps->vm[maps->vms++] = (struct vm){.file = file, .id = args.id, .extra = true};
 		for (uint32_t bo = 1; bo < 64; bo++)
 			if (world->bos[file] >> bo & 1)
 				map_bo(world, file, args.id, bo);
+		map_sparse(world, file, args.id);
 	}
 }
 
@@ -184,6 +180,16 @@ static struct name *add_name(struct maps *maps, uint64_t object)
 	return name;
 }
 
+static void name_object(struct maps *maps, uint64_t object, unsigned file, uint64_t place)
+{
+	struct name *name = add_name(maps, object);
+
+	if (place == SPARSE)
+		snprintf(name->text, sizeof(name->text), "@%u:sparse", file);
+	else
+		snprintf(name->text, sizeof(name->text), "@%u:bo%u", file, (unsigned)place);
+}
+
 static void learn_names(struct maps *maps)
 {
 	for (size_t i = 0; i < maps->rows.count; i++) {
@@ -191,8 +197,7 @@ static void learn_names(struct maps *maps)
 		const struct vm *vm = &maps->vm[row->vm];
 
 		if (vm->extra && !find_name(maps, row->object))
-			snprintf(add_name(maps, row->object)->text, sizeof(maps->names[0].text), "@%u:bo%u", vm->file,
-				 (unsigned)(row->va / NAME_STEP));
+			name_object(maps, row->object, vm->file, row->va / NAME_STEP);
 	}
 }
 
@@ -206,6 +211,36 @@ static const char *name_of(struct maps *maps, uint64_t object)
 	name = add_name(maps, object);
 	snprintf(name->text, sizeof(name->text), "other%zu", ++maps->unnamed);
 	return name->text;
+}
+
+/* Does @row go on where @last ends? In a sparse map offsets begin again after each block. */
+static bool goes_on(const struct maps *maps, const struct pb_gpuvas_row *last, const struct pb_gpuvas_row *row)
+{
+	uint64_t gap = last->offset + last->size - row->offset;
+	const char *name;
+
+	if (last->vm != row->vm || last->va + last->size != row->va || last->object != row->object)
+		return false;
+	name = find_name(maps, row->object);
+	return !gap || (name && strstr(name, "sparse") && gap % NAME_STEP == 0);
+}
+
+static void join_rows(struct maps *maps)
+{
+	struct pb_gpuvas *rows = &maps->rows;
+	size_t count = 0;
+
+	for (size_t i = 0; i < rows->count; i++) {
+		struct pb_gpuvas_row *row = &rows->rows[i], *last = count ? &rows->rows[count - 1] : NULL;
+
+		if (!row->size)
+			continue;
+		if (last && goes_on(maps, last, row))
+			last->size += row->size;
+		else
+			rows->rows[count++] = *row;
+	}
+	rows->count = count;
 }
 
 /* ---- Printing ---- */
@@ -256,8 +291,8 @@ void diff_print_maps(struct diff_world *world)
 		ret = read_rows(maps);
 		if (ret)
 			fprintf(world->out, "= the mappings cannot be read: %s\n", strerror(-ret));
-		join_rows(&maps->rows);
 		learn_names(maps);
+		join_rows(maps);
 		if (!ret)
 			print_rows(maps);
 		destroy_extra_vms(maps);

@@ -120,6 +120,14 @@ static uint32_t op_type(const struct diff_node *node)
 	return strcmp(node->type->name, "unmap") == 0 ? PB_OP_UNMAP : PB_OP_SYNC_ONLY;
 }
 
+/* Sparse maps have no BO that bounds them, and memory for their page tables: some, or more than any driver takes. */
+static uint64_t affordable(uint32_t flags, uint64_t size)
+{
+	const uint64_t most = UINT64_C(1) << 30, refused = UINT64_C(1) << 40;
+
+	return flags & PB_OP_SPARSE && size > most && size < refused ? refused : size;
+}
+
 static struct pb_uapi_vm_bind_op make_op(struct diff_world *world, const struct diff_node *node)
 {
 	struct pb_uapi_sync_op syncs[MAX_ITEMS];
@@ -129,6 +137,7 @@ static struct pb_uapi_vm_bind_op make_op(struct diff_world *world, const struct 
 					.va = diff_get(world, node, "va"),
 					.size = diff_get(world, node, "size")};
 
+	op.size = affordable(op.flags, op.size);
 	for (uint32_t i = 0; i < node->children && i < MAX_ITEMS; i++)
 		syncs[i] = make_sync(world, &node->child[i]);
 	place_array(world, node, syncs, sizeof(syncs[0]), &op.syncs);

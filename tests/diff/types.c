@@ -47,6 +47,9 @@ static const struct diff_type types[] = {
 		    FIELD("pad", DIFF_FLAGS), ARG}},
 	{"bo_close", .fields = {FIELD("bo", DIFF_HANDLE), FIELD("pad", DIFF_FLAGS), ARG}},
 	{"bo_offset", .out = 'm', .fields = {FIELD("bo", DIFF_HANDLE), FIELD("pad", DIFF_FLAGS), ARG}},
+	{"bo_info", .fields = {FIELD("bo", DIFF_HANDLE), FIELD("pad", DIFF_FLAGS), ARG}},
+	{"bo_sync", .fields = {FIELD("bo", DIFF_HANDLE), FIELD("type", DIFF_ANY), FIELD("offset", DIFF_VA),
+			       FIELD("size", DIFF_SIZE), ARRAY, FIELD_AUTO("stride", DIFF_STRIDE), ARG}},
 	/* Map for the CPU: @prot as for mmap(2). Reads or, with @value, writes four bytes at @at. */
 	{"mmap", .fields = {FIELD("offset", DIFF_HANDLE), FIELD("size", DIFF_SIZE), FIELD("prot", DIFF_FLAGS),
 			    FIELD("at", DIFF_VA), FIELD("value", DIFF_ANY)}},
@@ -87,10 +90,11 @@ static const struct diff_type types[] = {
 	 .fields = {FIELD("to", DIFF_HANDLE), FIELD("from", DIFF_HANDLE), FIELD("to_point", DIFF_POINT),
 		    FIELD("from_point", DIFF_POINT), FIELD("flags", DIFF_FLAGS), FIELD("pad", DIFF_FLAGS), ARG}},
 	{"sync_export", .out = 'd',
-	 .fields = {FIELD("sync", DIFF_HANDLE), FIELD("flags", DIFF_FLAGS), FIELD("pad", DIFF_FLAGS), ARG}},
+	 .fields = {FIELD("sync", DIFF_HANDLE), FIELD("flags", DIFF_FLAGS), FIELD("pad", DIFF_FLAGS),
+		    FIELD("point", DIFF_POINT), ARG}},
 	{"sync_import", .out = 's',
 	 .fields = {FIELD("fd", DIFF_HANDLE), FIELD("sync", DIFF_HANDLE), FIELD("flags", DIFF_FLAGS),
-		    FIELD("pad", DIFF_FLAGS), ARG}},
+		    FIELD("pad", DIFF_FLAGS), FIELD("point", DIFF_POINT), ARG}},
 	/* The state of a sync file. */
 	{"fence", .fields = {FIELD("fd", DIFF_HANDLE)}},
 	/* A new eventfd, or with @bad an fd that is none. */
