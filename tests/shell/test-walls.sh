@@ -16,78 +16,73 @@ reached() {
 		sed 's|[ \\][ \\]*|\n|g' | grep '\.h$' | sed 's|.*/||' | sort -u
 }
 
-# written FILE: headers that FILE itself names.
+# written FILE...: "FILE:HEADER" of all headers that the files themselves name.
 written() {
-	sed -nE 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]([^>"]+)[>"].*/\1/p' "$1"
+	grep -HE '^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]' "$@" | sed -E 's/:[^<"]*[<"]([^>"]+)[>"].*/:\1/'
 }
 
 # breaches ROOT: one line for each broken wall in the tree at ROOT.
 breaches() {
-	local root=$1 file base
-	for file in "$root"/lib/*.[ch] "$root"/lib/*/*.[ch] "$root"/cmd/*.[ch] "$root"/daemon/*.[ch] "$root"/preload/*.[ch]; do
-		base=${file#"$root"/}
-		uapi_wall "$base" "$file"
-		library_wall "$base" "$file"
-		case $base in
-		lib/sim/*) sim_wall "$base" "$file" ;;
-		lib/log/*) face_wall "$root" "$base" "$file" ;;
-		cmd/* | daemon/*) face_wall "$root" "$base" "$file" ;;
-		lib/script*.c | lib/batch*.c | lib/check*.c | lib/merge.c | lib/va_sort.c | lib/vamap*.c | lib/plan*.c) pure_wall "$root" "$base" "$file" ;;
+	local root=$1 file header
+	while IFS=: read -r file header; do
+		file=${file#"$root"/}
+		uapi_wall "$file" "$header"
+		library_wall "$file" "$header"
+		case $file in
+		lib/sim/*) sim_wall "$file" "$header" ;;
+		lib/log/* | cmd/* | daemon/*) face_wall "$root" "$file" "$header" ;;
 		esac
+	done < <(written "$root"/lib/*.[ch] "$root"/lib/*/*.[ch] "$root"/cmd/*.[ch] "$root"/daemon/*.[ch] "$root"/preload/*.[ch])
+	for file in "$root"/lib/{script*,batch*,check*,merge,va_sort,vamap*,plan*}.c; do
+		[ ! -e "$file" ] || pure_wall "$root" "$file"
 	done
 }
 
 # Only files that fill or answer ioctls name the uAPI.
 uapi_wall() {
 	case $1 in
-	lib/bind*.[ch] | lib/vm.c | lib/bo.c | lib/twin.c | lib/adopt.c | lib/sight.c | lib/device.c | lib/syncobj.c | lib/backend*.c | lib/sim/* | preload/*) ;;
-	*) ! written "$2" | grep -qxE '(.*/)?(uapi|panthor_drm)\.h' || echo "$1 includes the uAPI" ;;
+	lib/bind*.[ch] | lib/vm.c | lib/bo.c | lib/twin.c | lib/adopt.c | lib/sight.c | lib/device.c | lib/syncobj.c | lib/backend*.c | lib/sim/* | preload/*) return ;;
+	esac
+	case ${2##*/} in
+	uapi.h | panthor_drm.h) echo "$1 includes the uAPI" ;;
 	esac
 }
 
 # Foreign libraries stay in the rooms that are built around them.
 library_wall() {
-	local header
-	while read -r header; do
-		case $header:$1 in
-		sqlite3*:lib/log/* | event2/*:daemon/* | jansson*:daemon/* | jansson*:cmd/* | argp.h:daemon/* | argp.h:cmd/* | lzma*:cmd/*) ;;
-		xf86drm*:lib/backend_drm.c | xf86drm*:lib/device.c | xf86drm*:preload/*) ;;
-		sqlite3* | event2/* | event.h* | jansson* | argp.h* | lzma* | xf86drm*) echo "$1 includes $header" ;;
-		esac
-	done < <(written "$2")
+	case $2:$1 in
+	sqlite3*:lib/log/* | event2/*:daemon/* | jansson*:daemon/* | jansson*:cmd/* | argp.h:daemon/* | argp.h:cmd/* | lzma*:cmd/*) ;;
+	xf86drm*:lib/backend_drm.c | xf86drm*:lib/device.c | xf86drm*:preload/*) ;;
+	sqlite3* | event2/* | event.h* | jansson* | argp.h* | lzma* | xf86drm*) echo "$1 includes $2" ;;
+	esac
 }
 
 # The simulator is the library's oracle, so it shares nothing with it but the seam and the public types.
 sim_wall() {
-	local header
-	while read -r header; do
-		case $header in
-		uapi.h | backend.h | panbind.h | panbind-adopt.h | panbind-plan.h | panbind-state.h | sim*.h) ;;
-		*/*) ;;
-		*) [ ! -e "$SOURCE/lib/$header" ] || echo "$1 includes $header" ;;
-		esac
-	done < <(written "$2")
+	case $2 in
+	uapi.h | backend.h | panbind.h | panbind-adopt.h | panbind-plan.h | panbind-state.h | sim*.h) ;;
+	*/*) ;;
+	*) [ ! -e "$SOURCE/lib/$2" ] || echo "$1 includes $2" ;;
+	esac
 }
 
 # Programs and the log use the public headers: if they need more, the header lacks something.
 face_wall() {
-	local header
-	while read -r header; do
-		header=${header##*/}
-		case $header in
-		panbind.h | panbind-adopt.h | panbind-plan.h | panbind-script.h | panbind-state.h | panbind-log.h) ;;
-		*) [ -e "$1/$(dirname "$2")/$header" ] || { [ ! -e "$SOURCE/lib/$header" ] && [ ! -e "$SOURCE/lib/sim/$header" ]; } ||
-			echo "$2 includes $header" ;;
-		esac
-	done < <(written "$3")
+	local header=${3##*/}
+	case $header in
+	panbind.h | panbind-adopt.h | panbind-plan.h | panbind-script.h | panbind-state.h | panbind-log.h) ;;
+	*) [ -e "$1/${2%/*}/$header" ] || { [ ! -e "$SOURCE/lib/$header" ] && [ ! -e "$SOURCE/lib/sim/$header" ]; } ||
+		echo "$2 includes $header" ;;
+	esac
 }
 
 # Pure rooms see no device, not even through a header of somebody else's.
 pure_wall() {
-	local found
-	found=$(reached "$1" "$3" | grep -xE 'uapi\.h|panthor_drm\.h|drm\.h|xf86drm\.h|bind\.h|sim.*\.h' | tr '\n' ' ')
-	[ -z "$found" ] || echo "$2 reaches $found"
-	[ -n "$(reached "$1" "$3")" ] || echo "$2 cannot be read by the compiler"
+	local headers found
+	headers=$(reached "$1" "$2")
+	found=$(grep -xE 'uapi\.h|panthor_drm\.h|drm\.h|xf86drm\.h|bind\.h|sim.*\.h' <<<"$headers" | tr '\n' ' ')
+	[ -z "$found" ] || echo "${2#"$1"/} reaches $found"
+	[ -n "$headers" ] || echo "${2#"$1"/} cannot be read by the compiler"
 }
 
 breaches "$SOURCE" >"$TMP/breaches"
