@@ -7,6 +7,8 @@
 
 /** MADV_WIPEONFORK does what it says. */
 bool kernel_wipes_on_fork(void);
+/** A system call that is pointed at a mapping behind the end of its file says EFAULT. */
+bool kernel_looks_behind_files(void);
 /** Descriptors for which a message's reader has no room are closed, and do not stay open without its knowledge. */
 bool kernel_closes_surplus_fds(void);
 /** This process may become another user: false for one that is not root, and in a namespace which has no others. */
