@@ -308,8 +308,9 @@ static int hear(int fd, struct heard *heard)
 		char room[CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec iov = {&heard->message, sizeof(heard->message)};
+	/* CMSG_SPACE() is rounded up, and would have room for a second one. */
 	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int))};
 	socklen_t size = sizeof(heard->from);
 	ssize_t got = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	const struct cmsghdr *first;

@@ -90,7 +90,7 @@ static bool get_answer(int fd, struct record_message *answer, int *ret_passed)
 	} control;
 	struct iovec iov = {answer, sizeof(*answer)};
 	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int))};
 	struct cmsghdr *first;
 	ssize_t ret;
 

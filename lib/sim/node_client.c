@@ -158,7 +158,7 @@ static int receive(struct call *call, struct node_message *message)
 	}
 	do {
 		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control);
+		msg.msg_controllen = CMSG_LEN(sizeof(int));
 		ret = node_recvmsg(call->conn, &msg);
 		if (ret == -EINTR)
 			cancel(call);

@@ -50,21 +50,28 @@ int node_peer_send(struct node_peer *peer, struct node_message *message, const v
 static ssize_t receive_once(struct node_peer *peer, struct iovec *iov, int *ret_fd)
 {
 	union control control;
+	/* CMSG_SPACE() is rounded up, and would have room for a second one. */
 	struct msghdr msg = {
-		.msg_iov = iov, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof(control)};
+		.msg_iov = iov, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int))};
 	struct cmsghdr *cmsg;
 	ssize_t ret;
 
 	do
 		ret = recvmsg(peer->fd, &msg, MSG_CMSG_CLOEXEC);
 	while (ret < 0 && errno == EINTR);
-	if (ret < (ssize_t)sizeof(struct node_message))
+	if (ret < 0)
 		return -EPIPE;
 	cmsg = CMSG_FIRSTHDR(&msg);
 	*ret_fd = -1;
 	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS &&
 	    cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
 		memcpy(ret_fd, CMSG_DATA(cmsg), sizeof(int));
+	if (ret < (ssize_t)sizeof(struct node_message)) {
+		if (*ret_fd >= 0)
+			close(*ret_fd);
+		*ret_fd = -1;
+		return -EPIPE;
+	}
 	return ret - (ssize_t)sizeof(struct node_message);
 }
 

@@ -2,6 +2,10 @@
 /* What the recorder hands on of programs that record themselves: all of it, in order, whatever becomes of them. */
 #include "recorded.h"
 
+#include <dirent.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include "kernel.h"
 
 /* ---- Programs ---- */
@@ -465,6 +469,75 @@ static void a_recorder_that_dies_before_the_first_call_is_not_asked_again(void *
 	close(go[1]);
 }
 
+static int visit(const char *where)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	size_t length = strcspn(where, ":");
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	memcpy(address.sun_path + 1, where, length);
+	length += offsetof(struct sockaddr_un, sun_path) + 1;
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, (socklen_t)length), 0);
+	return fd;
+}
+
+/* A message that nobody asked for, with two descriptors, and until it is dealt with. */
+static void bring_two(const char *where, int brought)
+{
+	union {
+		char room[CMSG_SPACE(2 * sizeof(int))];
+		struct cmsghdr head;
+	} control = {.head = {CMSG_LEN(2 * sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+	struct record_message message = {.type = RECORD_RING, .version = RECORD_VERSION};
+	struct iovec part = {&message, sizeof(message)};
+	struct msghdr msg = {
+		.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	int fd = visit(where);
+
+	memcpy(CMSG_DATA(&control.head), (int[]){brought, brought}, 2 * sizeof(int));
+	assert_int_equal(sendmsg(fd, &msg, MSG_NOSIGNAL), sizeof(message));
+	assert_int_equal(recv(fd, &message, sizeof(message), 0), 0);
+	close(fd);
+}
+
+static int count_fds(pid_t pid)
+{
+	char path[40];
+	int count = 0;
+	DIR *folder;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	folder = opendir(path);
+	assert_non_null(folder);
+	while (readdir(folder))
+		count++;
+	closedir(folder);
+	return count;
+}
+
+static void what_strangers_bring_a_recorder_is_closed(void **state)
+{
+	char where[200];
+	pid_t recording;
+	int before, after;
+
+	if (!kernel_closes_surplus_fds()) {
+		print_message("# note descriptors without room are not closed here: an emulator loses them\n");
+		skip();
+	}
+	/* Given a recorder, which anybody can connect to, */
+	recording = start_recorder(where, sizeof(where));
+	bring_two(where, STDERR_FILENO);
+	before = count_fds(recording);
+	/* when somebody brings it descriptors, and more than a message of ours has, */
+	for (int i = 0; i < 20; i++)
+		bring_two(where, STDERR_FILENO);
+	after = count_fds(recording);
+	end_recorder(recording);
+	/* it keeps none. */
+	assert_int_equal(after, before);
+}
+
 static void unreachable_program(void)
 {
 	int fd = open_node();
@@ -520,6 +593,7 @@ int main(void)
 		cmocka_unit_test(a_sink_that_refuses_stops_the_recording_and_not_the_program),
 		cmocka_unit_test(a_recorder_that_dies_stops_nobody),
 		cmocka_unit_test(a_recorder_that_dies_before_the_first_call_is_not_asked_again),
+		cmocka_unit_test(what_strangers_bring_a_recorder_is_closed),
 		cmocka_unit_test(calls_that_a_recorder_cannot_be_told_of_are_counted),
 		cmocka_unit_test(nobody_at_the_address_is_no_harm),
 	};
