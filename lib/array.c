@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -16,13 +17,13 @@
 /* 3 MiB: whatever it begins at, half of it and more is in one large page of 2 MiB, or smaller ones do. */
 #define LARGE (3u << 20)
 
-/* Advice on the whole pages of an array. What the kernel thinks of it changes no result. */
+/* Advice on the whole pages of an array, the processor's. What the kernel thinks of it changes no result. */
 static void prefer_large_pages(void *array, size_t count, size_t item_size)
 {
-	size_t size = count * item_size, skip = -(uintptr_t)array & PB_PAGE_MASK;
+	size_t size = count * item_size, mask = (size_t)sysconf(_SC_PAGESIZE) - 1, skip = -(uintptr_t)array & mask;
 
 	if (array != NULL && size >= LARGE)
-		(void)madvise((char *)array + skip, (size - skip) & ~PB_PAGE_MASK, MADV_HUGEPAGE);
+		(void)madvise((char *)array + skip, (size - skip) & ~mask, MADV_HUGEPAGE);
 }
 
 void *pb_array_create(size_t count, size_t item_size)
