@@ -40,7 +40,7 @@ static int kernel_of_spec(const char *spec, int minor)
 		RAW_KERNEL(6, 16), RAW_KERNEL(7, 0),  RAW_KERNEL(7, 0),	 RAW_KERNEL(7, 1),  RAW_KERNEL(7, 3),
 	};
 	const char *option = strstr(spec, "kernel=");
-	int x, y;
+	int x = 0, y = 0;
 
 	if (option && sscanf(option, "kernel=%d.%d", &x, &y) == 2)
 		return RAW_KERNEL(x, y);
@@ -51,7 +51,7 @@ static int kernel_of_spec(const char *spec, int minor)
 static int kernel_of(const char *spec, int minor)
 {
 	struct utsname name;
-	int x, y;
+	int x = 0, y = 0;
 
 	if (spec_is_simulator(spec))
 		return kernel_of_spec(spec, minor);
