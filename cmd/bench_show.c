@@ -102,7 +102,7 @@ static void print_head(const json_t *bench)
 	json_int_t threads = integer_of(bench, "threads"), left_out = integer_of(bench, "left_out");
 	const json_t *problems = json_object_get(bench, "problems"), *speed = json_object_get(bench, "speed");
 
-	printf("%s on %s: %" JSON_INTEGER_FORMAT " rounds of %" JSON_INTEGER_FORMAT " binds with %" JSON_INTEGER_FORMAT
+	printf("%s on %s, %" JSON_INTEGER_FORMAT " rounds of %" JSON_INTEGER_FORMAT " binds with %" JSON_INTEGER_FORMAT
 	       " ops, %" JSON_INTEGER_FORMAT " thread%s",
 	       text_of(bench, "log"), text_of(bench, "device"), integer_of(bench, "rounds"), integer_of(bench, "binds"),
 	       integer_of(bench, "ops"), threads, threads == 1 ? "" : "s");

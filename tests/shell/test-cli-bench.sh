@@ -22,7 +22,7 @@ recorded=$(jq -s '[.[] | select(.name == "PANTHOR_VM_BIND" and (.args.flags | to
 is "the recorded latency is the trace's" "$(jq '.bench.kinds[] | select(.kind == "map" and .async) | .recorded_ns.max' a.json)" "$recorded"
 
 status "as text" 0 "$PANBIND" -d sim:minor=0 replay --bench=2 small.db
-like "the head" "$(out)" "^small.db on sim:minor=0: 2 rounds of 60 binds with 458 ops, 2 threads$"
+like "the head" "$(out)" "^small.db on sim:minor=0, 2 rounds of 60 binds with 458 ops, 2 threads$"
 like "the rate" "$(out)" "^ops/s: [0-9]+ \([0-9]+ to [0-9]+\); recorded: [0-9]+ in [0-9.]+ s$"
 like "a row" "$(out)" "^map +async +32 +310 +[0-9.]+ .* [0-9.]+$"
 status "one entry less" 0 "$PANBIND" -j -d sim:minor=0 replay --bench=1 --until=60 --verify small.db
