@@ -166,7 +166,7 @@ static int run_remote(struct arguments *arguments)
 	int status = CMD_DONE;
 
 	if (json_object_get(arguments->record, "txn_id") && arguments->files > 1)
-		return error_say(runner->cmd, CMD_USAGE, -EINVAL, "--id stands for one transaction: one FILE, please");
+		return error_say(runner->cmd, CMD_USAGE, -EINVAL, "--id stands for one script: one FILE, please");
 	for (int i = 0; i < arguments->files; i++)
 		status = error_worse(status, runner_add(runner, arguments->argv[i]));
 	if (!status)

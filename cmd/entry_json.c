@@ -73,6 +73,10 @@ static void add_who(json_t *json, const struct panbind_log_entry *entry)
 	add_text(json, "comment", entry->comment);
 	add_text(json, "txn_id", entry->txn_id);
 	add_text(json, "digest", entry->digest);
+	if (entry->flags & PANBIND_LOG_PART)
+		json_object_set_new(json, "part", json_true());
+	if (entry->flags & PANBIND_LOG_MORE)
+		json_object_set_new(json, "more", json_true());
 }
 
 static void add_outcome(json_t *json, const struct panbind_log_entry *entry)
@@ -92,6 +96,8 @@ static void add_outcome(json_t *json, const struct panbind_log_entry *entry)
 	add_text(error, "stage", panbind_stage_name(entry->stage));
 	if (entry->failing_op != PANBIND_NO_OP)
 		json_object_set_new(error, "op", json_integer(entry->failing_op));
+	if (entry->line)
+		json_object_set_new(error, "line", json_integer(entry->line));
 	add_text(error, "message", entry->message);
 	json_object_set_new(json, "error", error);
 }

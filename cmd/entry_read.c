@@ -165,6 +165,10 @@ static void read_who(struct panbind_log_entry *entry, const json_t *json)
 	entry->comment = client_text(json, "comment");
 	entry->txn_id = client_text(json, "txn_id");
 	entry->digest = client_text(json, "digest");
+	if (json_is_true(json_object_get(json, "part")))
+		entry->flags |= PANBIND_LOG_PART;
+	if (json_is_true(json_object_get(json, "more")))
+		entry->flags |= PANBIND_LOG_MORE;
 }
 
 static int read_outcome(struct entry_reader *reader, const json_t *json)
@@ -187,6 +191,7 @@ static int read_outcome(struct entry_reader *reader, const json_t *json)
 	entry->stage = (enum panbind_stage)stage;
 	entry->result = -(int)client_number(error, "errno");
 	entry->message = client_text(error, "message");
+	entry->line = (uint32_t)client_number(error, "line");
 	entry->failing_op = json_is_integer(op) ? (uint32_t)json_integer_value(op) : PANBIND_NO_OP;
 	entry->applied = json_is_integer(applied) ? (uint32_t)json_integer_value(applied) : PANBIND_LOG_UNCLEAR;
 	entry->latency_ns = client_number(json, "latency_ns");

@@ -101,6 +101,12 @@ static void print_object(const struct panbind_log_entry *entry)
 	case PANBIND_LOG_VM_LOST:
 		printf("vm %s is lost: what it maps is no longer known", name);
 		break;
+	case PANBIND_LOG_SCRIPT_BEGIN:
+		fputs("a script begins", stdout);
+		break;
+	case PANBIND_LOG_SCRIPT_END:
+		fputs("a script ends", stdout);
+		break;
 	case PANBIND_LOG_SYNC:
 	case PANBIND_LOG_NOTE:
 		fputs(panbind_log_kind_name(entry->kind), stdout);

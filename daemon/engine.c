@@ -176,6 +176,20 @@ void engine_fill_failure(struct panbind_log_entry *entry, const struct panbind_e
 	entry->message = error->msg;
 }
 
+enum applied engine_applied(enum panbind_outcome outcome)
+{
+	switch (outcome) {
+	case PANBIND_OUTCOME_APPLIED:
+		return APPLIED_ALL;
+	case PANBIND_OUTCOME_ROLLED_BACK:
+		return APPLIED_NONE;
+	case PANBIND_OUTCOME_PARTIAL:
+		return APPLIED_PARTIAL;
+	default:
+		return APPLIED_UNKNOWN;
+	}
+}
+
 int engine_make_op_room(struct engine *engine, size_t count)
 {
 	struct panbind_log_op *grown;

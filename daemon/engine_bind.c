@@ -214,19 +214,12 @@ static int run_txn(struct binding *binding)
 
 /* ---- After: the record, and the answer ---- */
 
-static enum applied applied_by(enum panbind_outcome outcome)
-{
-	return outcome == PANBIND_OUTCOME_ROLLED_BACK ? APPLIED_NONE
-	       : outcome == PANBIND_OUTCOME_PARTIAL   ? APPLIED_PARTIAL
-						      : APPLIED_UNKNOWN;
-}
-
 static void write_failure(struct binding *binding)
 {
 	struct request *request = binding->request;
 	char pointer[48];
 
-	rpc_error_from_library(&request->error, &binding->error, applied_by(binding->outcome));
+	rpc_error_from_library(&request->error, &binding->error, engine_applied(binding->outcome));
 	if (request->call.ops && request->error.op != PANBIND_NO_OP) {
 		snprintf(pointer, sizeof(pointer), "/params/ops/%u", request->error.op);
 		request_point(request, pointer);
@@ -242,7 +235,7 @@ static int record(struct binding *binding, int result, uint64_t latency_ns)
 	if (!unit) {
 		panbind_txn_rollback(take_ptr(binding->txn), &binding->outcome, NULL);
 		rpc_error_set(&request->error, RPC_INTERNAL, ENOMEM, "out of memory");
-		request->error.applied = applied_by(binding->outcome);
+		request->error.applied = engine_applied(binding->outcome);
 		return RPC_INTERNAL;
 	}
 	unit->txn = take_ptr(binding->txn);

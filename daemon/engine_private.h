@@ -100,6 +100,8 @@ void engine_fill_entry(const struct request *request, enum panbind_log_kind kind
 /** The entry says how it ended. */
 void engine_fill_failure(struct panbind_log_entry *entry, const struct panbind_error *error,
 			 enum panbind_outcome outcome);
+/** The same in the words of an answer. */
+enum applied engine_applied(enum panbind_outcome outcome);
 /** The call's if_generation, if it has one, holds for this VM: 0, or RPC_STALE with the refusal. */
 int engine_check_generation(struct engine *engine, struct request *request, const char *vm);
 /** The mapping of this VM was changed last by that entry of the log. */

@@ -161,17 +161,10 @@ int engine_parse_script(struct request *request, struct panbind_script **ret_scr
 		request_point(request, "/params/text");
 		return request->error.code;
 	}
-	if (fence(request, *ret_script) != 0) {
-		panbind_script_destroy(*ret_script);
-		return request->error.code;
-	}
-	if (!call->txn_id || (panbind_script_is_one_transaction(*ret_script) && !call->keep_going))
+	if (fence(request, *ret_script) == 0)
 		return 0;
 	panbind_script_destroy(*ret_script);
-	rpc_error_set(&request->error, RPC_PARAMS, EINVAL,
-		      "a txn_id stands for one transaction: leave out `begin` and `commit`, and keep_going");
-	request_point(request, "/params/txn_id");
-	return RPC_PARAMS;
+	return request->error.code;
 }
 
 static void write_result(struct request *request, struct running *running, const struct panbind_run_result *result)
@@ -192,19 +185,21 @@ static void write_result(struct request *request, struct running *running, const
 		jw_raw(out, "errors", running->errors.buf, running->errors.len);
 		jw_bool(out, "cut", running->cut);
 	}
+	if (running->kept_last && running->own_text)
+		jw_int(out, "transactions", (int64_t)running->transactions);
 	if (running->kept_last)
 		jw_int(out, "seq", (int64_t)running->kept_last);
 	jw_object_end(out);
 }
 
 /** Earlier transactions of the script stay when a later one fails. */
-static enum applied applied_by(const struct running *running, const struct panbind_run_result *result)
+static enum panbind_outcome outcome_of(const struct running *running, const struct panbind_run_result *result)
 {
-	if (result->outcome == PANBIND_OUTCOME_UNKNOWN)
-		return APPLIED_UNKNOWN;
-	if (result->outcome == PANBIND_OUTCOME_PARTIAL || running->kept_last || result->ops > 0)
-		return APPLIED_PARTIAL;
-	return APPLIED_NONE;
+	bool stays = running->kept_last || result->ops > 0;
+
+	if (result->outcome >= PANBIND_OUTCOME_PARTIAL)
+		return result->outcome;
+	return stays ? PANBIND_OUTCOME_PARTIAL : PANBIND_OUTCOME_ROLLED_BACK;
 }
 
 static int refuse_run(struct request *request, const struct running *running, const struct panbind_error *error,
@@ -214,6 +209,7 @@ static int refuse_run(struct request *request, const struct running *running, co
 	request->error.seq = running->failed ? running->failures.seq : 0;
 	request->error.kept_first = running->kept_first;
 	request->error.kept_last = running->kept_last;
+	request->error.transactions = running->transactions;
 	return request->error.code;
 }
 
@@ -223,9 +219,12 @@ static int run(struct engine *engine, struct request *request, const struct panb
 	uint32_t flags =
 		(request->call.check ? PANBIND_RUN_CHECK : 0) | (request->call.keep_going ? PANBIND_RUN_KEEP_GOING : 0);
 	struct panbind_error error = {.op = PANBIND_NO_OP};
+	bool one = panbind_script_is_one_transaction(script) && !request->call.keep_going;
 	struct panbind_run_result result;
+	enum panbind_outcome outcome;
 	int r;
 
+	running->parts = request->call.txn_id && !one;
 	jw_array(&running->output, NULL);
 	jw_array(&running->errors, NULL);
 	engine->running = running;
@@ -233,9 +232,10 @@ static int run(struct engine *engine, struct request *request, const struct panb
 	r = panbind_session_run(engine->session, script, flags, &result, &error);
 	engine_set_script_of(engine, NULL);
 	engine->running = NULL;
-	r = running_end(running, r, &error);
+	outcome = r < 0 ? outcome_of(running, &result) : PANBIND_OUTCOME_APPLIED;
+	r = running_end(running, r, outcome, &error);
 	if (r < 0 && (!request->call.keep_going || error.stage == PANBIND_STAGE_JOURNAL))
-		return refuse_run(request, running, &error, applied_by(running, &result));
+		return refuse_run(request, running, &error, engine_applied(outcome_of(running, &result)));
 	write_result(request, running, &result);
 	return jw_ok(&running->output) && jw_ok(&running->errors)
 		       ? 0
@@ -251,6 +251,7 @@ int engine_script_run(struct engine *engine, struct request *request)
 	if (r != 0)
 		return r;
 	running_begin(&running, engine, request);
+	running.own_text = true;
 	r = run(engine, request, script, &running);
 	panbind_script_destroy(script);
 	jw_free(&running.output);

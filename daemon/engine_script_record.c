@@ -3,6 +3,10 @@
  * What scripts change, as entries: those of a transaction are waited for before it becomes final, and undone with it
  * when the log fails. A transaction that failed is one entry with all of its ops, which says which of them failed, and
  * what earlier transactions of the script left in place.
+ *
+ * A script of several transactions under one txn_id has two entries more: one that claims the id, as one whole with
+ * what is recorded first, and one at the end. Whatever ends the daemon in between, the log knows what was done under
+ * the id, and that it was not all; and a script of which nothing is recorded has never begun.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -94,21 +98,23 @@ static size_t fill_ops(struct engine *engine, const struct panbind_change *chang
 }
 
 /** One entry's worth of changes. Returns how many, or a negative errno. */
-static ssize_t record_some(struct record *record, const struct request *request, const struct panbind_change *changes,
+static ssize_t record_some(struct record *record, const struct running *running, const struct panbind_change *changes,
 			   size_t count, uint32_t flags)
 {
 	struct panbind_log_entry entry;
 	size_t n = 1;
 	int r = 0;
 
-	engine_fill_entry(request, PANBIND_LOG_BIND, &entry);
+	engine_fill_entry(running->request, PANBIND_LOG_BIND, &entry);
 	if (is_op(changes))
 		n = fill_ops(record->engine, changes, count, &entry);
 	else
 		r = fill_object(record->engine, changes, &entry);
 	if (n == 0 || r < 0)
 		return record->error.code = -ENOMEM;
-	if (n < count)
+	if (running->parts)
+		entry.flags |= PANBIND_LOG_PART | (n < count ? PANBIND_LOG_MORE : 0);
+	else if (n < count)
 		entry.txn_id = NULL; /* the last entry of the transaction has it */
 	if (flags & PANBIND_CHANGES_ASYNC)
 		entry.flags |= PANBIND_LOG_ASYNC;
@@ -120,42 +126,6 @@ static enum panbind_log_durability durability_of(const struct request *request)
 {
 	return request->call.durability == DURABILITY_SYNC ? PANBIND_LOG_DURABLE_SYNC : PANBIND_LOG_DURABLE_WRITE;
 }
-
-/** What was done, before it becomes final. */
-static int record_done(struct engine *engine, struct running *running, const struct panbind_changes *changes,
-		       struct panbind_error *reterr)
-{
-	struct record record = {.engine = engine,
-				.durability = durability_of(running->request),
-				.whole = changes->count > 1};
-	ssize_t n;
-	int r;
-
-	for (size_t i = 0; i < changes->count; i += (size_t)n) {
-		n = record_some(&record, running->request, changes->changes + i, changes->count - i, changes->flags);
-		if (n < 0)
-			break;
-		if (!running->kept_first && i == 0)
-			running->kept_first = record.seq;
-	}
-	r = record_finish(&record);
-	if (r < 0) {
-		if (!running->kept_last)
-			running->kept_first = 0;
-		*reterr = record.error;
-		return r;
-	}
-	running->kept_last = record.seq;
-	for (size_t i = 0; i < changes->count; i++)
-		if (changes->changes[i].type != PANBIND_CHANGE_BO_CREATE)
-			engine_note_change(engine, changes->changes[i].vm, record.seq);
-	if (changes->flags & PANBIND_CHANGES_ASYNC)
-		flight_note(engine, changes->changes[0].vm, record.seq);
-	units_settle(engine); /* they may hold VMs that this transaction destroys */
-	return 0;
-}
-
-/* ---- What failed ---- */
 
 static int describe_failure(const struct running *running, const struct panbind_error *error, char **ret_text)
 {
@@ -171,6 +141,94 @@ static int describe_failure(const struct running *running, const struct panbind_
 		n = asprintf(ret_text, "%s%s", error->msg, kept);
 	return n < 0 ? -ENOMEM : 0;
 }
+
+/* ---- The script's id ---- */
+
+/** Does the next entry have to come with one that claims the id? */
+static bool has_to_begin(const struct running *running)
+{
+	return running->parts && !running->begun;
+}
+
+static int append_begin(struct record *record, const struct running *running)
+{
+	struct panbind_log_entry entry;
+
+	engine_fill_entry(running->request, PANBIND_LOG_SCRIPT_BEGIN, &entry);
+	return record_append(record, &entry);
+}
+
+static void say_kept(const struct running *running, char *text, size_t size)
+{
+	snprintf(text, size, "%llu transaction%s applied", (unsigned long long)running->transactions,
+		 running->transactions == 1 ? "" : "s");
+	if (running->kept_last)
+		snprintf(text + strlen(text), size - strlen(text), ": entries %llu to %llu",
+			 (unsigned long long)running->kept_first, (unsigned long long)running->kept_last);
+}
+
+static int append_end(struct record *record, const struct running *running, int result, enum panbind_outcome outcome,
+		      const struct panbind_error *error)
+{
+	autofree char *message = NULL;
+	struct panbind_log_entry entry;
+	char kept[120];
+
+	engine_fill_entry(running->request, PANBIND_LOG_SCRIPT_END, &entry);
+	say_kept(running, kept, sizeof(kept));
+	entry.comment = kept;
+	entry.latency_ns = now_ns() - running->began_ns;
+	if (result < 0) {
+		engine_fill_failure(&entry, error, outcome);
+		entry.line = running->own_text ? error->line : 0;
+		if (describe_failure(running, error, &message) < 0)
+			return record->error.code = -ENOMEM;
+		entry.message = message;
+	}
+	return record_append(record, &entry);
+}
+
+/* ---- What was done ---- */
+
+/** What was done, before it becomes final. */
+static int record_done(struct engine *engine, struct running *running, const struct panbind_changes *changes,
+		       struct panbind_error *reterr)
+{
+	struct record record = {.engine = engine,
+				.durability = durability_of(running->request),
+				.whole = changes->count > 1 || has_to_begin(running)};
+	ssize_t n;
+	int r;
+
+	if (has_to_begin(running))
+		append_begin(&record, running);
+	for (size_t i = 0; i < changes->count; i += (size_t)n) {
+		n = record_some(&record, running, changes->changes + i, changes->count - i, changes->flags);
+		if (n < 0)
+			break;
+		if (!running->kept_first && i == 0)
+			running->kept_first = record.seq;
+	}
+	r = record_finish(&record);
+	if (r < 0) {
+		if (!running->kept_last)
+			running->kept_first = 0;
+		*reterr = record.error;
+		return r;
+	}
+	running->kept_last = record.seq;
+	running->transactions++;
+	running->begun = running->parts;
+	for (size_t i = 0; i < changes->count; i++)
+		if (changes->changes[i].type != PANBIND_CHANGE_BO_CREATE)
+			engine_note_change(engine, changes->changes[i].vm, record.seq);
+	if (changes->flags & PANBIND_CHANGES_ASYNC)
+		flight_note(engine, changes->changes[0].vm, record.seq);
+	units_settle(engine); /* they may hold VMs that this transaction destroys */
+	return 0;
+}
+
+/* ---- What failed ---- */
 
 /** All ops that were asked for; the one that failed. */
 static int fill_failed_ops(struct engine *engine, const struct panbind_changes *changes,
@@ -197,6 +255,19 @@ static bool is_passing(const struct running *running, const struct panbind_chang
 	return rpc_is_passing(-changes->error->code, touched ? APPLIED_PARTIAL : APPLIED_NONE);
 }
 
+/** Is the failure something to be remembered under the script's id? Then that is claimed. */
+static bool claim(struct running *running, const struct panbind_changes *changes)
+{
+	if (running->begun)
+		return true;
+	if (is_passing(running, changes))
+		return false;
+	if (running->parts)
+		append_begin(&running->failures, running);
+	running->begun = running->parts;
+	return true;
+}
+
 static int record_failed(struct engine *engine, struct running *running, const struct panbind_changes *changes)
 {
 	autofree char *message = NULL;
@@ -205,9 +276,12 @@ static int record_failed(struct engine *engine, struct running *running, const s
 	running->failed = true;
 	engine_fill_entry(running->request, PANBIND_LOG_BIND, &entry);
 	engine_fill_failure(&entry, changes->error, changes->outcome);
-	if (is_passing(running, changes))
+	if (claim(running, changes))
+		entry.flags |= running->parts ? PANBIND_LOG_PART : 0;
+	else
 		entry.txn_id = entry.digest = NULL; /* the same script may come again, and is then run */
 	entry.latency_ns = changes->latency_ns;
+	entry.line = running->own_text ? changes->error->line : 0;
 	if (changes->flags & PANBIND_CHANGES_ASYNC)
 		entry.flags |= PANBIND_LOG_ASYNC;
 	if (fill_failed_ops(engine, changes, &entry) < 0 || describe_failure(running, changes->error, &message) < 0)
@@ -233,36 +307,36 @@ int engine_on_record(void *data, const struct panbind_changes *changes, struct p
 
 void running_begin(struct running *running, struct engine *engine, struct request *request)
 {
-	*running = (struct running){.request = request};
+	*running = (struct running){.request = request, .began_ns = now_ns()};
 	running->failures.engine = engine;
 	running->failures.durability = durability_of(request);
 }
 
 /** A script that changed nothing has succeeded all the same, and is not to be run again under its id. */
-static int record_nothing(struct running *running)
+static int record_nothing(struct running *running, struct record *record)
 {
-	struct record record = {.engine = running->failures.engine, .durability = running->failures.durability};
 	struct panbind_log_entry entry;
 	int r;
 
 	engine_fill_entry(running->request, PANBIND_LOG_BIND, &entry);
-	record_append(&record, &entry);
-	r = record_finish(&record);
+	record_append(record, &entry);
+	r = record_finish(record);
 	if (r == 0)
-		running->kept_first = running->kept_last = record.seq;
-	else
-		running->failures.error = record.error;
+		running->kept_first = running->kept_last = record->seq;
 	return r;
 }
 
-int running_end(struct running *running, int result, struct panbind_error *reterr)
+int running_end(struct running *running, int result, enum panbind_outcome outcome, struct panbind_error *reterr)
 {
 	const struct call *call = &running->request->call;
 	struct engine *engine = running->failures.engine;
+	struct record end = {.engine = engine, .durability = running->failures.durability};
 	int r;
 
 	if (!engine->log || call->check)
 		return result;
+	if (running->begun)
+		append_end(&end, running, result, outcome, reterr);
 	r = record_finish(&running->failures);
 	if (r == 0 && running->lost_vm[0]) { /* that it is lost is in the log before the answer */
 		flight_note(engine, running->lost_vm, running->failures.seq);
@@ -270,10 +344,10 @@ int running_end(struct running *running, int result, struct panbind_error *reter
 	}
 	if (running->unclear || (r < 0 && running->failed))
 		engine->diverged = true;
-	if (result < 0 || !call->txn_id || running->kept_last)
-		return result;
-	r = record_nothing(running);
-	if (r < 0)
-		*reterr = running->failures.error;
-	return r;
+	r = record_finish(&end);
+	if (r == 0 && result == 0 && call->txn_id && !running->kept_last)
+		r = record_nothing(running, &end);
+	if (r < 0 && result == 0)
+		*reterr = end.error;
+	return result < 0 ? result : r;
 }

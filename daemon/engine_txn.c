@@ -3,6 +3,9 @@
  * Transaction ids: a call that comes again under its id is answered with what became of it the first time, also when it
  * had failed; another call under the id is refused. The log remembers, so what is to be remembered is an entry: calls
  * that end before they leave one get it here.
+ *
+ * A script of several transactions has several entries under its id. What is not ended was interrupted: by a crash, or
+ * since the log took no end of it. The executor runs one call at a time, so that nobody can be at it still.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -13,25 +16,43 @@
 
 /* ---- Again ---- */
 
+static void write_error(struct jw *out, const struct panbind_log_txn *txn)
+{
+	jw_object(out, "error");
+	jw_string(out, "name", panbind_errno_name(txn->result));
+	jw_int(out, "errno", -txn->result);
+	jw_string(out, "stage", panbind_stage_name(txn->stage));
+	if (txn->failing_op != PANBIND_NO_OP)
+		jw_int(out, "op", txn->failing_op);
+	if (txn->line)
+		jw_int(out, "line", txn->line);
+	jw_string(out, "message", txn->message);
+	jw_object_end(out);
+}
+
 static void answer_first_outcome(struct request *request, const struct panbind_log_txn *txn)
 {
 	struct jw *out = &request->out;
 
 	jw_object(out, "result");
 	jw_bool(out, "repeated", true);
-	if (txn->result == 0)
+	if (txn->result == 0 || txn->script)
 		jw_string(out, "outcome", panbind_outcome_name(txn->outcome));
 	else
 		jw_bool(out, "destroyed", false);
+	rpc_write_kept(out, txn->transactions, txn->kept_first, txn->kept_last);
 	jw_int(out, "seq", (int64_t)txn->seq);
+	if (txn->result && txn->script)
+		write_error(out, txn);
 	jw_object_end(out);
 }
 
-static enum applied applied_then(const struct panbind_log_txn *txn)
+static void tell_kept(struct request *request, const struct panbind_log_txn *txn)
 {
-	return txn->outcome == PANBIND_OUTCOME_ROLLED_BACK ? APPLIED_NONE
-	       : txn->outcome == PANBIND_OUTCOME_PARTIAL   ? APPLIED_PARTIAL
-							   : APPLIED_UNKNOWN;
+	request->error.seq = txn->seq;
+	request->error.transactions = txn->transactions;
+	request->error.kept_first = txn->kept_first;
+	request->error.kept_last = txn->kept_last;
 }
 
 /** The code that the refusal had: those of names come from here, not from the library. */
@@ -50,14 +71,32 @@ static void answer_first_failure(struct request *request, const struct panbind_l
 	char pointer[48];
 
 	snprintf(error.msg, sizeof(error.msg), "%s", txn->message);
-	rpc_error_from_library(&request->error, &error, applied_then(txn));
+	rpc_error_from_library(&request->error, &error, engine_applied(txn->outcome));
 	request->error.code = code_then(request, txn);
 	request->error.retryable = false; /* under this id it stays failed */
-	request->error.seq = txn->seq;
+	request->error.line = txn->line;
+	tell_kept(request, txn);
 	if (!request->call.ops || txn->failing_op == PANBIND_NO_OP)
 		return;
 	snprintf(pointer, sizeof(pointer), "/params/ops/%u", txn->failing_op);
 	request_point(request, pointer);
+}
+
+/** It has no end, and no script runs now. To run it from its start would repeat what it did. */
+static void answer_interruption(struct request *request, const struct panbind_log_txn *txn)
+{
+	char kept[80] = "none of its transactions is applied";
+
+	if (txn->kept_first)
+		snprintf(kept, sizeof(kept), "%llu of its transactions are applied, entries %llu to %llu",
+			 (unsigned long long)txn->transactions, (unsigned long long)txn->kept_first,
+			 (unsigned long long)txn->kept_last);
+	rpc_error_set(&request->error, RPC_INTERRUPTED, EINTR,
+		      "the script that came with this txn_id was interrupted, and is not run again: %s", kept);
+	request->error.name = "TXN_INTERRUPTED";
+	request->error.applied = engine_applied(txn->outcome);
+	tell_kept(request, txn);
+	request_point(request, "/params/txn_id");
 }
 
 static void refuse_reuse(struct request *request, const struct panbind_log_txn *txn)
@@ -98,7 +137,9 @@ bool engine_is_repetition(struct engine *engine, struct request *request)
 			      strerror(-r));
 	else if (txn.digest[0] && strcmp(txn.digest, request->digest) != 0)
 		refuse_reuse(request, &txn);
-	else if (txn.result == 0 || (txn.result == -ENOENT && call->missing_ok))
+	else if (txn.open)
+		answer_interruption(request, &txn);
+	else if (txn.result == 0 || (txn.result == -ENOENT && call->missing_ok) || (txn.script && call->keep_going))
 		answer_first_outcome(request, &txn);
 	else
 		answer_first_failure(request, &txn);
@@ -135,6 +176,7 @@ static int record_refusal(struct engine *engine, struct request *request, const 
 		return rpc_error_set(&request->error, RPC_INTERNAL, ENOMEM, "out of memory");
 	engine_fill_entry(request, kind_of(request), &entry);
 	engine_fill_failure(&entry, error, PANBIND_OUTCOME_ROLLED_BACK);
+	entry.line = error->line;
 	if (entry.kind != PANBIND_LOG_BIND)
 		entry.object.ref.name = request->call.name;
 	entry.object.size = request->call.size;
@@ -151,7 +193,8 @@ static bool is_remembered(const struct rpc_error *error)
 int engine_remember_refusal(struct engine *engine, struct request *request)
 {
 	const struct rpc_error *refusal = &request->error;
-	struct panbind_error error = {.code = -refusal->err, .stage = refusal->stage, .op = refusal->op};
+	struct panbind_error error = {
+		.code = -refusal->err, .stage = refusal->stage, .op = refusal->op, .line = refusal->line};
 	struct panbind_log_txn txn;
 
 	if (!request->method->journaled || !request->call.txn_id || request->call.check || !engine->log ||
@@ -181,16 +224,11 @@ static void write_status(struct jw *out, const struct panbind_log_txn *txn)
 	jw_bool(out, "pending", txn->pending);
 	jw_int(out, "seq", (int64_t)txn->seq);
 	jw_string(out, "outcome", panbind_outcome_name(txn->outcome));
-	if (txn->result == 0)
-		return;
-	jw_object(out, "error");
-	jw_string(out, "name", panbind_errno_name(txn->result));
-	jw_int(out, "errno", -txn->result);
-	jw_string(out, "stage", panbind_stage_name(txn->stage));
-	if (txn->failing_op != PANBIND_NO_OP)
-		jw_int(out, "op", txn->failing_op);
-	jw_string(out, "message", txn->message);
-	jw_object_end(out);
+	if (txn->script)
+		jw_bool(out, "interrupted", txn->open);
+	rpc_write_kept(out, txn->transactions, txn->kept_first, txn->kept_last);
+	if (txn->result)
+		write_error(out, txn);
 }
 
 int engine_txn_status(struct engine *engine, struct request *request)

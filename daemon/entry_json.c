@@ -89,6 +89,10 @@ static void write_who(struct jw *jw, const struct panbind_log_entry *entry)
 		jw_string(jw, "comment", entry->comment);
 	if (entry->txn_id)
 		jw_string(jw, "txn_id", entry->txn_id);
+	if (entry->flags & PANBIND_LOG_PART)
+		jw_bool(jw, "part", true);
+	if (entry->flags & PANBIND_LOG_MORE)
+		jw_bool(jw, "more", true);
 }
 
 static void write_outcome(struct jw *jw, const struct panbind_log_entry *entry)
@@ -104,6 +108,8 @@ static void write_outcome(struct jw *jw, const struct panbind_log_entry *entry)
 	jw_string(jw, "stage", panbind_stage_name(entry->stage));
 	if (entry->failing_op != PANBIND_NO_OP)
 		jw_int(jw, "op", entry->failing_op);
+	if (entry->line)
+		jw_int(jw, "line", entry->line);
 	if (entry->message)
 		jw_string(jw, "message", entry->message);
 	jw_object_end(jw);

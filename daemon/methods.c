@@ -440,7 +440,10 @@ static const struct field r_status[] = {
 	SEQ_FIELD,
 	{"pending", FIELD_BOOL, "Done, but not yet on the log's disk"},
 	{"outcome", FIELD_TEXT, "applied, rolled-back, partial or unknown"},
-	{"error", FIELD_OBJECT, "name, errno, stage, op and message, when it failed"},
+	{"interrupted", FIELD_BOOL, "Of a script of several transactions: it did not come to its end"},
+	{"transactions", FIELD_INT, "How many of those are applied"},
+	{"kept", FIELD_OBJECT, "first and last of their entries"},
+	{"error", FIELD_OBJECT, "name, errno, stage, op, line and message, when it failed"},
 };
 static const struct field r_script[] = {
 	OUTCOME_FIELD,
@@ -449,6 +452,7 @@ static const struct field r_script[] = {
 	{"failed", FIELD_INT, "Commands that failed"},
 	{"output", FIELD_LIST, "What it printed, a text each"},
 	{"errors", FIELD_LIST, "With keep_going: file, line, column, message"},
+	{"transactions", FIELD_INT, "How many changed something"},
 	SEQ_FIELD,
 };
 static const struct field r_dump[] = {

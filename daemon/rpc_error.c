@@ -54,6 +54,17 @@ const char *applied_name(enum applied applied)
 	return names[applied];
 }
 
+void rpc_write_kept(struct jw *jw, uint64_t transactions, uint64_t first, uint64_t last)
+{
+	if (!first)
+		return;
+	jw_int(jw, "transactions", (int64_t)transactions);
+	jw_object(jw, "kept");
+	jw_int(jw, "first", (int64_t)first);
+	jw_int(jw, "last", (int64_t)last);
+	jw_object_end(jw);
+}
+
 static void write_data(struct jw *jw, const struct rpc_error *error)
 {
 	jw_object(jw, "data");
@@ -76,12 +87,7 @@ static void write_data(struct jw *jw, const struct rpc_error *error)
 	jw_string(jw, "applied", applied_name(error->applied));
 	if (error->seq)
 		jw_int(jw, "seq", (int64_t)error->seq);
-	if (error->kept_first) {
-		jw_object(jw, "kept");
-		jw_int(jw, "first", (int64_t)error->kept_first);
-		jw_int(jw, "last", (int64_t)error->kept_last);
-		jw_object_end(jw);
-	}
+	rpc_write_kept(jw, error->transactions, error->kept_first, error->kept_last);
 	jw_object_end(jw);
 }
 

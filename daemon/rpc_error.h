@@ -26,6 +26,7 @@ enum rpc_code {
 	RPC_BUSY = -32006,	    /* not now: too many connections, or stopping */
 	RPC_REUSED = -32007,	    /* the txn_id came with another request before */
 	RPC_STALE = -32008,	    /* what the call counts on has changed since */
+	RPC_INTERRUPTED = -32009,   /* the script that came with the txn_id was interrupted, and is not run again */
 };
 
 enum applied { APPLIED_NONE, APPLIED_ALL, APPLIED_PARTIAL, APPLIED_UNKNOWN };
@@ -36,6 +37,7 @@ struct rpc_error {
 	const char *name;		/* for data.name, constant; NULL: the errno's */
 	uint64_t seq;			/* of the entry about it, 0: none is known */
 	uint64_t kept_first, kept_last; /* entries of it that stay all the same, 0: none */
+	uint64_t transactions;		/* of a script: how many those are */
 	enum panbind_stage stage;
 	uint32_t op;	       /* or PANBIND_NO_OP */
 	uint32_t line, column; /* 0: none */
@@ -54,6 +56,8 @@ int rpc_error_set(struct rpc_error *error, int code, int err, const char *format
 bool rpc_is_passing(int err, enum applied applied);
 /** Take over what the library says. @applied: what became of it. */
 int rpc_error_from_library(struct rpc_error *error, const struct panbind_error *from, enum applied applied);
+/** Members that say what of a script stays, if anything does. */
+void rpc_write_kept(struct jw *jw, uint64_t transactions, uint64_t first, uint64_t last);
 /** Write the "error" member of an answer. */
 void rpc_error_write(struct jw *jw, const struct rpc_error *error);
 const char *applied_name(enum applied applied);

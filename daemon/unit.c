@@ -97,20 +97,6 @@ static enum panbind_outcome undo(struct unit *unit, struct panbind_error *reterr
 	return outcome;
 }
 
-static enum applied applied_of(enum panbind_outcome outcome)
-{
-	switch (outcome) {
-	case PANBIND_OUTCOME_APPLIED:
-		return APPLIED_ALL;
-	case PANBIND_OUTCOME_ROLLED_BACK:
-		return APPLIED_NONE;
-	case PANBIND_OUTCOME_PARTIAL:
-		return APPLIED_PARTIAL;
-	default:
-		return APPLIED_UNKNOWN;
-	}
-}
-
 /** The log has refused, and the unit is undone: tell the call. A failure that was to be recorded stays that failure. */
 static int tell_refusal(struct request *request, int refusal, enum panbind_outcome outcome,
 			const struct panbind_error *why)
@@ -126,7 +112,7 @@ static int tell_refusal(struct request *request, int refusal, enum panbind_outco
 		rpc_error_set(error, RPC_JOURNAL, -refusal,
 			      "the log could not record it (%s), and undoing it failed: %s", strerror(-refusal),
 			      why->msg);
-	error->applied = applied_of(outcome);
+	error->applied = engine_applied(outcome);
 	error->retryable = outcome == PANBIND_OUTCOME_ROLLED_BACK;
 	return error->code;
 }

@@ -25,7 +25,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /** Version of the schema that this library writes; it reads this one and older ones. */
-#define PANBIND_LOG_SCHEMA 4
+#define PANBIND_LOG_SCHEMA 5
 
 struct panbind_log;
 struct panbind_log_reader;
@@ -50,8 +50,10 @@ enum panbind_log_kind {
 	PANBIND_LOG_VM_LOST, /* what the VM maps is no longer known: poisoned, or given up by the driver */
 	PANBIND_LOG_SYNC, /* a recorded call on syncobjs: it orders binds and binds nothing; the comment says which */
 	PANBIND_LOG_NOTE, /* changes nothing; the comment says it */
+	PANBIND_LOG_SCRIPT_BEGIN, /* changes nothing; claims its txn_id for the entries with PANBIND_LOG_PART to come */
+	PANBIND_LOG_SCRIPT_END,	  /* changes nothing; says what became of them. Without it the script was interrupted */
 };
-/** "start", "vm.create", ... "note"; "?" for a stranger. */
+/** "start", "vm.create", ... "script.end"; "?" for a stranger. */
 const char *panbind_log_kind_name(enum panbind_log_kind kind);
 /** The kind of a name, or 0. */
 enum panbind_log_kind panbind_log_kind_from_name(const char *name);
@@ -99,6 +101,8 @@ const char *panbind_log_durability_name(enum panbind_log_durability durability);
 #define PANBIND_LOG_NO_ID    UINT32_MAX /* a uid or gid that is not known */
 #define PANBIND_LOG_UNCLEAR  UINT32_MAX /* of applied: not a leading part of the ops */
 #define PANBIND_LOG_ASYNC    (1u << 0)	/* of flags: an asynchronous bind, recorded when the driver took it */
+#define PANBIND_LOG_PART     (1u << 1)	/* of flags: of the script that has begun under the entry's txn_id */
+#define PANBIND_LOG_MORE     (1u << 2)	/* of flags, with PART: its transaction goes on with the next entry */
 #define PANBIND_LOG_MAX_OPS  ((1u << 24) - 1)
 #define PANBIND_LOG_MAX_TEXT (64u << 10) /* bytes of each string; of names 255 */
 
@@ -106,7 +110,7 @@ struct panbind_log_entry {
 	uint64_t seq;	 /* set by the log: 1, 2, 3 ... without gaps */
 	int64_t time_ns; /* since 1970; 0 in panbind_log_append(): now */
 	enum panbind_log_kind kind;
-	uint32_t flags; /* PANBIND_LOG_ASYNC */
+	uint32_t flags; /* PANBIND_LOG_ASYNC, PANBIND_LOG_PART, PANBIND_LOG_MORE */
 
 	/* Who. */
 	uint32_t uid, gid;
@@ -120,6 +124,7 @@ struct panbind_log_entry {
 	enum panbind_stage stage;
 	uint32_t failing_op; /* or PANBIND_NO_OP */
 	uint32_t applied;    /* how many ops, counted from the first, are in place; or PANBIND_LOG_UNCLEAR */
+	uint32_t line;	     /* of the script, that failed; 0: none */
 	const char *message;
 	uint64_t latency_ns;
 	enum panbind_log_durability durability; /* what was asked for */
@@ -186,7 +191,8 @@ typedef void panbind_log_done_fn(void *data, uint64_t seq, int result);
  * in that order.
  *
  * Errors, nothing queued and @done not called: -EINVAL senseless entry; -ENOENT an op that was applied names a VM or
- * BO that does not exist; -EEXIST an object that exists, or a txn_id that is recorded already; -E2BIG; -EROFS opened
+ * BO that does not exist, or a part or the end of a script that is not under way; -EEXIST an object that exists, or a
+ * txn_id that is recorded already; -E2BIG; -EROFS opened
  * read-only; -ENOMEM; or the errno of an earlier failure: a failing write fails its whole group and all that is queued
  * behind it, and the log refuses appends from there on, until a write works again, which it tries four times a second.
  * After any failure but a lack of space it then writes, syncs and verifies all again that the disk may have lost, and
@@ -233,10 +239,20 @@ struct panbind_log_txn {
 	enum panbind_stage stage;
 	uint32_t failing_op, applied;
 	int pending; /* queued, its fate not yet decided: the rest is what it will say */
+	uint32_t line;
+	/*
+	 * Of a script whose transactions are entries of their own. As long as it has no end the above is what becomes
+	 * of it if there is none: -EINTR, and what its entries say so far. Whether somebody is still at it, this cannot
+	 * say.
+	 */
+	int script, open;		/* it is one; it has no end */
+	uint64_t begun_seq;		/* its first entry; 0: not known */
+	uint64_t transactions;		/* how many are applied */
+	uint64_t kept_first, kept_last; /* the first and the last entry that is; 0: none */
 	char message[160];
 	char digest[65]; /* of the request; empty: none was given */
 };
-/** 0 or -ENOENT. */
+/** 0 or -ENOENT; or why the log cannot be asked. */
 int panbind_log_txn_lookup(struct panbind_log *log, const char *txn_id, struct panbind_log_txn *ret_txn);
 
 /**

@@ -64,10 +64,23 @@ static int check_texts(const struct panbind_log_entry *entry, struct panbind_err
 	return err;
 }
 
+/* What says something of a script, of several entries under one id. */
+static int check_script(const struct panbind_log_entry *entry, struct panbind_error *reterr)
+{
+	bool begins = entry->kind == PANBIND_LOG_SCRIPT_BEGIN, part = entry->flags & PANBIND_LOG_PART;
+	bool edge = begins || entry->kind == PANBIND_LOG_SCRIPT_END;
+
+	if ((edge && part) || (entry->flags & PANBIND_LOG_MORE && !part) || (begins && entry->result))
+		return pb_log_error(reterr, -EINVAL, "a senseless part of a script: flags 0x%x", entry->flags);
+	if ((edge || part) && !entry->txn_id)
+		return pb_log_error(reterr, -EINVAL, "a part of a script without a transaction id");
+	return 0;
+}
+
 static int check_entry(const struct panbind_log_entry *entry, enum panbind_log_durability durability,
 		       struct panbind_error *reterr)
 {
-	if (entry->kind < PANBIND_LOG_START || entry->kind > PANBIND_LOG_NOTE)
+	if (entry->kind < PANBIND_LOG_START || entry->kind > PANBIND_LOG_SCRIPT_END)
 		return pb_log_error(reterr, -EINVAL, "no kind of entry: %d", entry->kind);
 	if ((unsigned)durability > PANBIND_LOG_DURABLE_SYNC)
 		return pb_log_error(reterr, -EINVAL, "no durability: %d", durability);
@@ -82,6 +95,8 @@ static int check_entry(const struct panbind_log_entry *entry, enum panbind_log_d
 	if (entry->outcome == PANBIND_OUTCOME_PARTIAL && entry->applied > entry->op_count &&
 	    entry->applied != PANBIND_LOG_UNCLEAR)
 		return pb_log_error(reterr, -EINVAL, "more ops applied than there are");
+	if (check_script(entry, reterr) < 0)
+		return -EINVAL;
 	return check_texts(entry, reterr);
 }
 

@@ -237,7 +237,7 @@ static int append_locked(struct panbind_log *log, const struct panbind_log_entry
 		return pb_log_error(reterr, err, "the log cannot be written: %s", panbind_errno_name(err));
 	if (log->next_seq >= PB_LOG_MAX_SEQ)
 		return pb_log_error(reterr, -ENOSPC, "no sequence numbers are left");
-	err = pb_txn_check(log, entry->txn_id, reterr);
+	err = pb_txn_check(log, entry, reterr);
 	if (err == 0)
 		err = pb_item_resolve(log, entry, item, reterr);
 	if (err == 0)

@@ -191,6 +191,15 @@ static inline bool pb_kind_has_object(enum panbind_log_kind kind)
 	return (kind >= PANBIND_LOG_VM_CREATE && kind <= PANBIND_LOG_BO_DESTROY) || kind == PANBIND_LOG_VM_LOST;
 }
 
+/** An entry of a script under way, or the end of one. */
+static inline bool pb_entry_goes_on(const struct panbind_log_entry *entry)
+{
+	return entry->kind == PANBIND_LOG_SCRIPT_END || entry->flags & PANBIND_LOG_PART;
+}
+
+/** What is said of a script that has no end. */
+#define PB_INTERRUPTED "it was interrupted: its end is not recorded"
+
 /** Does this end leave the VMs of the ops in a state that the log cannot tell? */
 static inline bool pb_entry_unclear(const struct panbind_log_entry *entry)
 {
@@ -327,8 +336,8 @@ struct pb_compact_job {
 
 /** Prepared statements of the writer's connection. */
 struct pb_writer_sql {
-	sqlite3_stmt *begin, *commit, *rollback, *entry, *op, *object, *destroy, *destroy_all, *lost, *txn, *probe,
-		*pages, *free_pages, *hold;
+	sqlite3_stmt *begin, *commit, *rollback, *entry, *op, *object, *destroy, *destroy_all, *lost, *txn, *txn_part,
+		*txn_end, *probe, *pages, *free_pages, *hold;
 };
 
 /** Moves the write-ahead file into the log on a thread and connection of its own. */
@@ -429,8 +438,11 @@ void pb_item_forget_after(struct panbind_log *log, uint64_t seq);
 /** A txn_id among what is queued. */
 struct pb_item **pb_pending_bucket(struct panbind_log *log, const char *txn_id);
 struct pb_item *pb_pending_find(struct panbind_log *log, const char *txn_id);
-/** -EEXIST when the id (NULL: none) is queued or recorded. The log's lock is held. */
-int pb_txn_check(struct panbind_log *log, const char *txn_id, struct panbind_error *reterr);
+/**
+ * -EEXIST when the entry's id (NULL: none) is queued or recorded; of a part or the end of a script: -ENOENT unless it
+ * has begun and not ended. The log's lock is held.
+ */
+int pb_txn_check(struct panbind_log *log, const struct panbind_log_entry *entry, struct panbind_error *reterr);
 
 /** Prepare the writer's statements; start and end its thread. */
 int pb_writer_prepare(sqlite3 *db, struct pb_writer_sql *sql);

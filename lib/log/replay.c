@@ -66,10 +66,10 @@ static int repeat(struct pb_replay *r, const struct pb_row *row)
 
 	if (row->entry.kind == PANBIND_LOG_BIND)
 		err = pb_replay_bind(r, row, first_op);
-	else if (row->entry.kind == PANBIND_LOG_SYNC || row->entry.kind == PANBIND_LOG_NOTE)
-		return 0;
-	else
+	else if (row->entry.kind == PANBIND_LOG_START || pb_kind_has_object(row->entry.kind))
 		err = pb_replay_object(r, row);
+	else
+		return 0; /* it changes nothing */
 	if (err < 0 || r->options.verify == PANBIND_LOG_VERIFY_NONE)
 		return err;
 	err = pb_fold_row(&r->fold, row, first_op);

@@ -2,6 +2,7 @@
 /*
  * From items to rows: the statements of the writer's connection, and what each kind of entry writes.
  */
+#include <errno.h>
 #include <stddef.h>
 
 #include "log.h"
@@ -15,14 +16,21 @@ static const struct {
 	{offsetof(struct pb_writer_sql, rollback), "ROLLBACK"},
 	{offsetof(struct pb_writer_sql, entry),
 	 "INSERT INTO entry VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
-	 " ?19, ?20, ?21)"},
+	 " ?19, ?20, ?21, ?22)"},
 	{offsetof(struct pb_writer_sql, op), "INSERT INTO op VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"},
 	{offsetof(struct pb_writer_sql, object), "INSERT INTO object VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL)"},
 	{offsetof(struct pb_writer_sql, destroy), "UPDATE object SET destroyed_seq = ?2 WHERE id = ?1"},
 	{offsetof(struct pb_writer_sql, destroy_all),
 	 "UPDATE object SET destroyed_seq = ?1 WHERE destroyed_seq IS NULL"},
 	{offsetof(struct pb_writer_sql, lost), "UPDATE object SET lost_seq = ?2 WHERE id = ?1 AND lost_seq IS NULL"},
-	{offsetof(struct pb_writer_sql, txn), "INSERT INTO txn VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"},
+	{offsetof(struct pb_writer_sql, txn),
+	 "INSERT INTO txn VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, NULL, NULL)"},
+	{offsetof(struct pb_writer_sql, txn_part),
+	 "UPDATE txn SET seq = ?2, time_ns = ?3, outcome = max(outcome, ?4), kept_first = ifnull(kept_first, ?5),"
+	 " kept_last = ifnull(?5, kept_last), transactions = transactions + ?6 WHERE id = ?1 AND open"},
+	{offsetof(struct pb_writer_sql, txn_end),
+	 "UPDATE txn SET seq = ?2, time_ns = ?3, result = ?4, outcome = ?5, stage = ?6, failing_op = ?7, applied = ?8,"
+	 " message = ?9, line = ?10, open = NULL WHERE id = ?1 AND open"},
 	{offsetof(struct pb_writer_sql, probe), "UPDATE meta SET value = value + 1 WHERE key = 'probe'"},
 	{offsetof(struct pb_writer_sql, pages), "PRAGMA page_count"},
 	{offsetof(struct pb_writer_sql, free_pages), "PRAGMA freelist_count"},
@@ -103,6 +111,7 @@ static int insert_entry(struct pb_writer_sql *sql, const struct pb_item *item)
 	bind_id(stmt, 19, item->object);
 	sqlite3_bind_int64(stmt, 20, (int64_t)entry->op_count);
 	bind_id(stmt, 21, entry->tid);
+	bind_id(stmt, 22, entry->line);
 	return pb_log_run(stmt);
 }
 
@@ -174,21 +183,98 @@ static int change_objects(struct pb_writer_sql *sql, const struct pb_item *item)
 	return 0;
 }
 
-static int insert_txn(struct pb_writer_sql *sql, const struct panbind_log_entry *entry)
-{
-	sqlite3_stmt *stmt = sql->txn;
+/* ---- What is remembered of a transaction id ---- */
 
+/* All the statements begin so, and the first and the last go on so. */
+static void bind_txn(sqlite3_stmt *stmt, const struct panbind_log_entry *entry)
+{
 	bind_text(stmt, 1, entry->txn_id);
 	sqlite3_bind_int64(stmt, 2, (int64_t)entry->seq);
 	sqlite3_bind_int64(stmt, 3, entry->time_ns);
+}
+
+static void bind_end(sqlite3_stmt *stmt, const struct panbind_log_entry *entry)
+{
+	bind_txn(stmt, entry);
 	sqlite3_bind_int(stmt, 4, entry->result);
 	sqlite3_bind_int(stmt, 5, entry->outcome);
 	sqlite3_bind_int(stmt, 6, entry->stage);
 	bind_or_none(stmt, 7, entry->failing_op);
 	bind_or_none(stmt, 8, entry->applied);
 	bind_text(stmt, 9, entry->message);
+}
+
+static int insert_txn(struct pb_writer_sql *sql, const struct panbind_log_entry *entry)
+{
+	sqlite3_stmt *stmt = sql->txn;
+
+	bind_end(stmt, entry);
 	bind_text(stmt, 10, entry->digest);
+	bind_id(stmt, 11, entry->line);
+	for (int column = 12; column <= 14; column++)
+		sqlite3_bind_null(stmt, column);
 	return pb_log_run(stmt);
+}
+
+/* A script that has begun, and until more is known has been interrupted before it did anything. */
+static int insert_open_txn(struct pb_writer_sql *sql, const struct panbind_log_entry *entry)
+{
+	struct panbind_log_entry none = *entry;
+	sqlite3_stmt *stmt = sql->txn;
+
+	none.result = -EINTR;
+	none.outcome = PANBIND_OUTCOME_ROLLED_BACK;
+	none.stage = PANBIND_STAGE_NONE;
+	none.failing_op = PANBIND_NO_OP;
+	none.applied = 0;
+	none.message = PB_INTERRUPTED;
+	bind_end(stmt, &none);
+	bind_text(stmt, 10, entry->digest);
+	sqlite3_bind_null(stmt, 11);
+	sqlite3_bind_int(stmt, 12, 1);
+	bind_id(stmt, 13, entry->kind == PANBIND_LOG_SCRIPT_BEGIN ? (int64_t)entry->seq : 0);
+	sqlite3_bind_int(stmt, 14, 0);
+	return pb_log_run(stmt);
+}
+
+/* Whether the script was under way. */
+static int update_txn(struct pb_writer_sql *sql, const struct panbind_log_entry *entry, bool *ret_was_open)
+{
+	sqlite3_stmt *stmt = entry->kind == PANBIND_LOG_SCRIPT_END ? sql->txn_end : sql->txn_part;
+	bool applied = entry->result == 0;
+	int err;
+
+	if (stmt == sql->txn_end) {
+		bind_end(stmt, entry);
+		bind_id(stmt, 10, entry->line);
+	} else {
+		bind_txn(stmt, entry);
+		sqlite3_bind_int(stmt, 4, applied ? PANBIND_OUTCOME_PARTIAL : entry->outcome);
+		bind_id(stmt, 5, applied ? (int64_t)entry->seq : 0);
+		sqlite3_bind_int(stmt, 6, applied && !(entry->flags & PANBIND_LOG_MORE));
+	}
+	err = pb_log_run(stmt);
+	*ret_was_open = sqlite3_changes(sqlite3_db_handle(stmt)) > 0;
+	return err;
+}
+
+/* A log that was imported may begin in the middle of a script: its id is then claimed by what there is of it. */
+static int continue_txn(struct pb_writer_sql *sql, const struct panbind_log_entry *entry)
+{
+	bool was_open;
+	int err = update_txn(sql, entry, &was_open);
+
+	if (err < 0 || was_open)
+		return err;
+	err = insert_open_txn(sql, entry);
+	return err < 0 ? err : update_txn(sql, entry, &was_open);
+}
+
+static int remember(struct pb_writer_sql *sql, const struct panbind_log_entry *entry)
+{
+	if (pb_entry_goes_on(entry))
+		return continue_txn(sql, entry);
+	return entry->kind == PANBIND_LOG_SCRIPT_BEGIN ? insert_open_txn(sql, entry) : insert_txn(sql, entry);
 }
 
 int pb_writer_insert(struct pb_writer_sql *sql, const struct pb_item *item)
@@ -199,5 +285,5 @@ int pb_writer_insert(struct pb_writer_sql *sql, const struct pb_item *item)
 		err = insert_ops(sql, item);
 	if (err == 0)
 		err = change_objects(sql, item);
-	return err == 0 && item->entry.txn_id ? insert_txn(sql, &item->entry) : err;
+	return err == 0 && item->entry.txn_id ? remember(sql, &item->entry) : err;
 }

@@ -46,6 +46,7 @@ enum {
 	COL_DURABILITY,
 	COL_DIGEST,
 	COL_TID,
+	COL_LINE,
 };
 #define LEAN_COLUMNS "seq, time_ns, kind, flags, result, outcome, stage, failing_op, applied, object, op_count"
 #define FULL_COLUMNS LEAN_COLUMNS ", uid, gid, pid, txn_id, argv, comment, message, latency_ns, durability"
@@ -56,10 +57,12 @@ enum {
 static const char *full_statement(int64_t version)
 {
 	if (version < 2)
-		return "SELECT " FULL_COLUMNS ", NULL, NULL" ENTRY_RANGE;
+		return "SELECT " FULL_COLUMNS ", NULL, NULL, NULL" ENTRY_RANGE;
 	if (version < 3)
-		return "SELECT " FULL_COLUMNS DIGEST ", NULL" ENTRY_RANGE;
-	return "SELECT " FULL_COLUMNS DIGEST ", tid" ENTRY_RANGE;
+		return "SELECT " FULL_COLUMNS DIGEST ", NULL, NULL" ENTRY_RANGE;
+	if (version < 5)
+		return "SELECT " FULL_COLUMNS DIGEST ", tid, NULL" ENTRY_RANGE;
+	return "SELECT " FULL_COLUMNS DIGEST ", tid, line" ENTRY_RANGE;
 }
 
 int pb_scan_open(sqlite3 *db, uint32_t flags, struct pb_scan **ret_scan)
@@ -172,6 +175,7 @@ static void read_rest(sqlite3_stmt *stmt, struct panbind_log_entry *entry)
 	entry->durability = (enum panbind_log_durability)sqlite3_column_int(stmt, COL_DURABILITY);
 	entry->digest = text(stmt, COL_DIGEST);
 	entry->tid = sqlite3_column_int(stmt, COL_TID);
+	entry->line = (uint32_t)sqlite3_column_int64(stmt, COL_LINE);
 }
 
 void pb_scan_op_columns(sqlite3_stmt *stmt, bool lean, struct pb_row_op *ret_op)

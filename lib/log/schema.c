@@ -45,7 +45,7 @@ static const char tables[] =
 	" result INTEGER NOT NULL, outcome INTEGER NOT NULL, stage INTEGER NOT NULL, failing_op INTEGER, applied "
 	"INTEGER,"
 	" message TEXT, latency_ns INTEGER NOT NULL, durability INTEGER NOT NULL, object INTEGER,"
-	" op_count INTEGER NOT NULL, tid INTEGER);"
+	" op_count INTEGER NOT NULL, tid INTEGER, line INTEGER);"
 	"CREATE TABLE op("
 	" id INTEGER PRIMARY KEY, type INTEGER NOT NULL, flags INTEGER NOT NULL, vm INTEGER, va INTEGER NOT NULL,"
 	" size INTEGER NOT NULL, bo INTEGER, bo_offset INTEGER NOT NULL, syncs TEXT,"
@@ -53,7 +53,8 @@ static const char tables[] =
 	"CREATE TABLE txn("
 	" id TEXT PRIMARY KEY, seq INTEGER NOT NULL, time_ns INTEGER NOT NULL, result INTEGER NOT NULL,"
 	" outcome INTEGER NOT NULL, stage INTEGER NOT NULL, failing_op INTEGER, applied INTEGER, message TEXT,"
-	" digest TEXT) WITHOUT ROWID;"
+	" digest TEXT, line INTEGER, open INTEGER, begun_seq INTEGER, transactions INTEGER, kept_first INTEGER,"
+	" kept_last INTEGER) WITHOUT ROWID;"
 	"CREATE TABLE snapshot_mapping("
 	" vm INTEGER, va INTEGER, size INTEGER NOT NULL, bo INTEGER, bo_offset INTEGER NOT NULL, flags INTEGER NOT "
 	"NULL,"
@@ -65,7 +66,8 @@ static const char tables[] =
 static const char names[] =
 	"CREATE TABLE kind_name(id INTEGER PRIMARY KEY, name TEXT);"
 	"INSERT INTO kind_name VALUES(1,'start'),(2,'vm.create'),(3,'vm.destroy'),(4,'bo.create'),(5,'bo.destroy'),"
-	" (6,'bind'),(7,'vm.lost'),(8,'sync'),(9,'note');"
+	" (6,'bind'),(7,'vm.lost'),(8,'sync'),(9,'note'),"
+	" (10,'script.begin'),(11,'script.end');"
 	"CREATE TABLE op_name(id INTEGER PRIMARY KEY, name TEXT);"
 	"INSERT INTO op_name VALUES(0,'map'),(1,'unmap'),(2,'map-sparse'),(3,'sync-only'),(4,'sparse-reserve'),"
 	" (5,'sparse-bind'),(6,'sparse-unbind'),(7,'sparse-release'),(8,'unknown');"
@@ -75,14 +77,14 @@ static const char names[] =
 	"INSERT INTO stage_name VALUES(0,'none'),(1,'parse'),(2,'validate'),(3,'submit'),(4,'complete'),(5,'rollback'),"
 	" (6,'journal');";
 
-/* tid stands last: it came with version 3. */
+/* tid came with version 3, line with version 5. */
 #define LOG_VIEW                                                                                           \
 	"CREATE VIEW log AS SELECT e.seq,"                                                                 \
 	" strftime('%Y-%m-%dT%H:%M:%S', e.time_ns / 1000000000, 'unixepoch') ||"                           \
 	"  printf('.%06dZ', e.time_ns / 1000 % 1000000) AS time,"                                          \
 	" k.name AS kind, o.name AS object, o.generation, e.op_count AS ops, e.result, u.name AS outcome," \
 	" s.name AS stage, e.failing_op, e.message, e.uid, e.pid, e.txn_id, e.argv, e.comment,"            \
-	" e.latency_ns / 1000.0 AS latency_us, e.tid"                                                      \
+	" e.latency_ns / 1000.0 AS latency_us, e.tid, e.line"                                              \
 	" FROM entry e JOIN kind_name k ON k.id = e.kind JOIN outcome_name u ON u.id = e.outcome"          \
 	" JOIN stage_name s ON s.id = e.stage LEFT JOIN object o ON o.id = e.object;"
 
@@ -105,6 +107,11 @@ static const char *const upgrades[PANBIND_LOG_SCHEMA] = {
 	      " DROP VIEW log; " LOG_VIEW,
 	[3] = "ALTER TABLE snapshot_mapping ADD COLUMN argv INTEGER; INSERT INTO op_name "
 	      "VALUES(8,'unknown'); " ARGV_TABLE,
+	[4] = "ALTER TABLE entry ADD COLUMN line INTEGER; ALTER TABLE txn ADD COLUMN line INTEGER;"
+	      " ALTER TABLE txn ADD COLUMN open INTEGER; ALTER TABLE txn ADD COLUMN begun_seq INTEGER;"
+	      " ALTER TABLE txn ADD COLUMN transactions INTEGER; ALTER TABLE txn ADD COLUMN kept_first INTEGER;"
+	      " ALTER TABLE txn ADD COLUMN kept_last INTEGER;"
+	      " INSERT INTO kind_name VALUES(10,'script.begin'),(11,'script.end'); DROP VIEW log; " LOG_VIEW,
 };
 
 int pb_schema_upgrade(sqlite3 *db, struct panbind_error *reterr)

@@ -128,6 +128,8 @@ static const char *const kind_names[] = {
 	[PANBIND_LOG_VM_LOST] = "vm.lost",
 	[PANBIND_LOG_SYNC] = "sync",
 	[PANBIND_LOG_NOTE] = "note",
+	[PANBIND_LOG_SCRIPT_BEGIN] = "script.begin",
+	[PANBIND_LOG_SCRIPT_END] = "script.end",
 };
 
 static const char *const op_names[] = {
@@ -164,7 +166,7 @@ const char *panbind_log_durability_name(enum panbind_log_durability durability)
 
 enum panbind_log_kind panbind_log_kind_from_name(const char *name)
 {
-	for (int i = PANBIND_LOG_START; name && i <= PANBIND_LOG_NOTE; i++)
+	for (int i = PANBIND_LOG_START; name && i <= PANBIND_LOG_SCRIPT_END; i++)
 		if (strcmp(kind_names[i], name) == 0)
 			return (enum panbind_log_kind)i;
 	return 0;

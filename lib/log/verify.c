@@ -124,7 +124,7 @@ static void check_entry(struct check *c, const struct pb_row *row)
 		complain(c, entry->seq, "entries %llu to %llu are missing", (unsigned long long)c->last_seq + 1,
 			 (unsigned long long)entry->seq - 1);
 	c->last_seq = entry->seq;
-	if (entry->kind < PANBIND_LOG_START || entry->kind > PANBIND_LOG_NOTE)
+	if (entry->kind < PANBIND_LOG_START || entry->kind > PANBIND_LOG_SCRIPT_END)
 		complain(c, entry->seq, "the entry is of the unknown kind %d", entry->kind);
 	if (entry->op_count != row->op_count)
 		complain(c, entry->seq, "the entry has %zu ops, and says it has %zu", row->op_count, entry->op_count);
@@ -270,6 +270,31 @@ static int check_argv(struct check *c)
 	return err;
 }
 
+/* ---- Transaction ids ---- */
+
+/* An id is remembered for longer than its entries, and what is remembered is what they say. */
+static int check_ids(struct check *c)
+{
+	pb_autofinalize sqlite3_stmt *stmt = NULL;
+	int64_t version = 0;
+	int err = pb_log_get_int(c->db, "PRAGMA user_version", 0, &version), rc = SQLITE_DONE;
+
+	if (err < 0 || version < 5)
+		return err;
+	err = pb_log_prepare(
+		c->db,
+		"SELECT max(e.seq), e.txn_id FROM entry e LEFT JOIN txn t ON t.id = e.txn_id WHERE e.txn_id IS NOT NULL"
+		" GROUP BY e.txn_id HAVING t.seq IS NOT max(e.seq) OR (sum(e.kind = 10) > 0 AND"
+		" (t.transactions IS NOT sum(e.result = 0 AND e.flags & 2 AND NOT e.flags & 4)"
+		" OR (t.open IS NULL) <> (sum(e.kind = 11) > 0)))",
+		&stmt);
+	while (err == 0 && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+		complain(c, (uint64_t)sqlite3_column_int64(stmt, 0),
+			 "what is remembered of transaction id %s is not what its entries say",
+			 (const char *)sqlite3_column_text(stmt, 1));
+	return err < 0 ? err : pb_log_errno(c->db, rc);
+}
+
 /* ---- The second fold ---- */
 
 static const char shadow_tables[] =
@@ -369,6 +394,8 @@ static int run(struct check *c, uint32_t flags)
 		err = check_snapshot(c);
 	if (err == 0)
 		err = check_argv(c);
+	if (err == 0)
+		err = check_ids(c);
 	if (err == 0)
 		err = walk(c);
 	if (err == 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * kill -9 at a random moment under load, again and again. After each restart: what was acknowledged is in the log, no
- * entry is half there, and the restored VMs map what a model makes of the log's entries.
+ * entry is half there, and the restored VMs map what a model makes of the log's entries. Of a script of several
+ * transactions its first ones are there, from none to all, and what is said of its id is just that.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,10 +34,15 @@
 #define LONGEST	    2.0
 #define MOST_BARREN 8
 
-/** What one transaction was, so that its entry can be compared. */
+/** What one transaction was, so that its entry can be compared; or one script. */
 struct sent {
 	int ops;
 	uint64_t first_va;
+	bool script;
+	int transactions; /* of the script, each of one op, at pages that follow each other */
+	bool keep_going, ended, acknowledged;
+	int found;			/* how many of them the log has */
+	json_int_t first_seq, last_seq; /* their entries */
 };
 
 /** An answer that said it is done. */
@@ -55,6 +61,8 @@ static uint64_t pages[PAGES]; /* the model: offset in the BO, or UNMAPPED */
 static bool has_extra;	      /* the model: whether the VM "extra" is there */
 static json_int_t consumed;   /* the last seq that the model has seen */
 static double patience;	      /* seconds until the latest kill: as long as this machine takes to answer something */
+static int judged;	      /* what was sent before this was judged in an earlier round */
+static int scripts_ended, scripts_interrupted;
 
 static uint32_t below(uint32_t n)
 {
@@ -68,7 +76,7 @@ static int remember(int ops, uint64_t first_va)
 		sents = realloc(sents, (size_t)sent_room * sizeof(*sents));
 		assert_non_null(sents);
 	}
-	sents[sent_count] = (struct sent){ops, first_va};
+	sents[sent_count] = (struct sent){.ops = ops, .first_va = first_va};
 	return sent_count++;
 }
 
@@ -97,6 +105,38 @@ static void send_txn(struct client *client)
 	snprintf(id, sizeof(id), "n%d", number);
 	client->next_id = number;
 	client_begin(client, "txn.run", json_pack("{s:s, s:o, s:s}", "vm", "v", "ops", ops, "txn_id", id));
+}
+
+/** A script of a few transactions, each a block or, when it goes on after failures, a command. */
+static json_t *script_params(int number)
+{
+	const struct sent *sent = &sents[number];
+	char *text = NULL, id[24];
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	json_t *params;
+
+	assert_non_null(out);
+	for (int i = 0; i < sent->transactions; i++)
+		fprintf(out, "%smap v 0x%llx 4K b+%d%s\n", sent->keep_going ? "" : "begin\n",
+			(unsigned long long)sent->first_va + (unsigned long long)i * PAGE, number % 256 * (int)PAGE,
+			sent->keep_going ? "" : "\ncommit");
+	fclose(out);
+	snprintf(id, sizeof(id), "n%d", number);
+	params = json_pack("{s:s, s:s, s:b}", "text", text, "txn_id", id, "keep_going", sent->keep_going);
+	free(text);
+	return params;
+}
+
+static void send_script(struct client *client)
+{
+	int count = 2 + (int)below(5), number = remember(1, below(PAGES - 7) * (uint64_t)PAGE);
+
+	sents[number].script = true;
+	sents[number].transactions = count;
+	sents[number].keep_going = below(2);
+	client->next_id = number;
+	client_begin(client, "script.run", script_params(number));
 }
 
 /** Now and then a VM comes or goes. */
@@ -159,6 +199,8 @@ static void load_and_kill(void)
 			for (; waiting[i] < depth; waiting[i]++) {
 				if (below(40) == 0)
 					send_object(&clients[i]);
+				else if (below(12) == 0)
+					send_script(&clients[i]);
 				else
 					send_txn(&clients[i]);
 			}
@@ -187,14 +229,37 @@ static void apply_op(const json_t *op)
 		pages[at] = UNMAPPED;
 }
 
-/** An entry is whole: it has the ops that were sent under its id. */
-static void check_whole(const json_t *entry, const json_t *ops)
+static struct sent *sent_as(const json_t *entry)
 {
 	int number = atoi(text_of(entry, "txn_id") + 1);
 
 	assert_true(number < sent_count);
-	assert_int_equal(json_array_size(ops), sents[number].ops);
-	assert_int_equal(hex_of(json_array_get(ops, 0), "va"), sents[number].first_va);
+	return &sents[number];
+}
+
+/** The transactions of a script come one after the other, between its begin and its end, and nothing in between. */
+static void check_part(struct sent *sent, const json_t *entry, const json_t *ops)
+{
+	assert_true(bool_of(entry, "part"));
+	assert_false(sent->ended);
+	assert_int_equal(hex_of(json_array_get(ops, 0), "va"), sent->first_va + (uint64_t)sent->found * PAGE);
+	if (sent->found++ == 0)
+		sent->first_seq = consumed;
+	else
+		assert_int_equal(sent->last_seq, consumed - 1);
+	sent->last_seq = consumed;
+}
+
+/** An entry is whole: it has the ops that were sent under its id. */
+static void check_whole(const json_t *entry, const json_t *ops)
+{
+	struct sent *sent = sent_as(entry);
+
+	assert_int_equal(json_array_size(ops), sent->ops);
+	if (sent->script)
+		check_part(sent, entry, ops);
+	else
+		assert_int_equal(hex_of(json_array_get(ops, 0), "va"), sent->first_va);
 }
 
 static void consume(const json_t *entry)
@@ -211,10 +276,19 @@ static void consume(const json_t *entry)
 		check_whole(entry, ops);
 		for (size_t i = 0; i < json_array_size(ops); i++)
 			apply_op(json_array_get(ops, i));
+	} else if (strcmp(kind, "script.end") == 0) {
+		sent_as(entry)->ended = true;
+		assert_int_equal(sent_as(entry)->found, sent_as(entry)->transactions);
 	} else if (json_object_get(entry, "object") &&
 		   strcmp(text_of(json_object_get(entry, "object"), "name"), "extra") == 0) {
 		has_extra = strcmp(kind, "vm.create") == 0;
 	}
+}
+
+/** An answer for a script names its last transaction; its end was on the disk before the answer. */
+static void acknowledge(struct sent *sent)
+{
+	sent->acknowledged = true;
 }
 
 /** Feed the model with what is new in the log, and find each acknowledged transaction there. */
@@ -238,6 +312,7 @@ static void consume_log(struct client *client)
 				if (done[j].seq != int_of(entry, "seq"))
 					continue;
 				assert_int_equal(atoi(text_of(entry, "txn_id") + 1), done[j].number);
+				acknowledge(&sents[done[j].number]);
 				found++;
 			}
 		}
@@ -295,6 +370,52 @@ static void compare_last_id(struct client *client)
 	json_decref(status);
 }
 
+/** What is said of a script: that it never was, that it ended, or how far it came. And it is not run again. */
+static void compare_script(struct client *client, int number)
+{
+	const struct sent *sent = &sents[number];
+	json_t *status, *answer, *told;
+	char id[24];
+
+	snprintf(id, sizeof(id), "n%d", number);
+	status = client_result(client, "txn.status", json_pack("{s:s}", "txn_id", id));
+	assert_int_equal(bool_of(status, "known"), sent->found > 0);
+	assert_true(sent->ended || !sent->acknowledged);
+	if (sent->found > 0) {
+		assert_int_equal(bool_of(status, "interrupted"), !sent->ended);
+		assert_string_equal(text_of(status, "outcome"), sent->ended ? "applied" : "partial");
+		answer = client_call(client, "script.run", script_params(number));
+		told = sent->ended ? json_object_get(answer, "result")
+				   : json_object_get(json_object_get(answer, "error"), "data");
+		if (!sent->ended)
+			assert_string_equal(text_of(told, "name"), "TXN_INTERRUPTED");
+		assert_int_equal(int_of(told, "transactions"), sent->found);
+		assert_int_equal(int_of(json_object_get(told, "kept"), "first"), sent->first_seq);
+		assert_int_equal(int_of(json_object_get(told, "kept"), "last"), sent->last_seq);
+		json_decref(answer);
+		scripts_ended += sent->ended;
+		scripts_interrupted += !sent->ended;
+	}
+	json_decref(status);
+}
+
+/** All those of the last round, and one of before, whose entries may be compacted. */
+static void compare_scripts(struct client *client)
+{
+	int older = judged > 0 ? (int)below((uint32_t)judged) : 0;
+	json_t *status;
+
+	for (int i = judged; i < sent_count; i++)
+		if (sents[i].script)
+			compare_script(client, i);
+	if (older < judged && sents[older].script)
+		compare_script(client, older);
+	judged = sent_count;
+	status = client_result(client, "journal.status", NULL);
+	assert_int_equal(int_of(status, "last"), consumed); /* nothing was run */
+	json_decref(status);
+}
+
 static void judge(void)
 {
 	struct client client;
@@ -304,6 +425,7 @@ static void judge(void)
 	compare_map(&client);
 	compare_vms(&client);
 	compare_last_id(&client);
+	compare_scripts(&client);
 	client_close(&client);
 }
 
@@ -347,9 +469,12 @@ static void test_killed_at_any_moment_nothing_acknowledged_is_lost(void **state)
 		daemon_start(&daemon_, (const char *const[]){"--restore", NULL});
 		judge();
 	}
-	print_message("# note %d rounds, %d transactions sent, %zu acknowledged, %lld recorded\n", round, sent_count,
-		      acknowledged, (long long)consumed);
+	print_message(
+		"# note %d rounds, %d transactions and scripts sent, %zu acknowledged, %lld recorded; of the scripts "
+		"%d ended and %d were interrupted\n",
+		round, sent_count, acknowledged, (long long)consumed, scripts_ended, scripts_interrupted);
 	assert_true(acknowledged > (size_t)rounds);
+	assert_true(scripts_ended > 0 && scripts_interrupted > 0); /* else it tested little */
 	daemon_stop(&daemon_);
 	daemon_remove(&daemon_);
 	free(sents);

@@ -241,6 +241,252 @@ static void test_a_check_uses_no_id_up(void **state)
 	assert_int_equal(mappings(), 1);
 }
 
+/* ---- Scripts of several transactions under one id ---- */
+
+#define BLOCK(command) "begin\n" command "\ncommit\n"
+
+static const char two_blocks[] = BLOCK("map v 0 4K b") BLOCK("bo create c 4K\nmap v 8K 4K c");
+
+static json_t *status_of(const char *txn_id)
+{
+	return client_result(&client, "txn.status", json_pack("{s:s}", "txn_id", txn_id));
+}
+
+static void assert_kept(const json_t *object, int transactions, json_int_t first, json_int_t last)
+{
+	const json_t *kept = json_object_get(object, "kept");
+
+	assert_int_equal(int_of(object, "transactions"), transactions);
+	assert_int_equal(int_of(kept, "first"), first);
+	assert_int_equal(int_of(kept, "last"), last);
+}
+
+static void test_a_script_of_several_transactions_is_run_once(void **state)
+{
+	json_int_t before = last_seq();
+	json_t *result = client_result(&client, "script.run", run_params(two_blocks, "t")), *status;
+
+	assert_int_equal(int_of(result, "transactions"), 2);
+	json_decref(result);
+	assert_int_equal(last_seq(), before + 5); /* begin, a bind; a BO and a bind; end */
+	for (int restarted = 0; restarted < 2; restarted++) {
+		result = client_result(&client, "script.run", run_params(two_blocks, "t"));
+		assert_true(bool_of(result, "repeated"));
+		assert_string_equal(text_of(result, "outcome"), "applied");
+		assert_kept(result, 2, before + 2, before + 4);
+		json_decref(result);
+		status = status_of("t");
+		assert_string_equal(text_of(status, "outcome"), "applied");
+		assert_false(bool_of(status, "interrupted"));
+		assert_int_equal(int_of(status, "seq"), before + 5);
+		assert_kept(status, 2, before + 2, before + 4);
+		json_decref(status);
+		assert_int_equal(mappings(), 2);
+		crash_and_restore();
+	}
+}
+
+static void test_its_entries_have_its_id(void **state)
+{
+	static const char *const kinds[] = {"script.begin", "bind", "bo.create", "bind", "script.end"};
+	json_int_t before = last_seq();
+
+	json_decref(client_result(&client, "script.run", run_params(two_blocks, "t")));
+	for (int i = 0; i < 5; i++) {
+		json_t *entry = entry_at(before + 1 + i);
+
+		assert_string_equal(text_of(entry, "kind"), kinds[i]);
+		assert_string_equal(text_of(entry, "txn_id"), "t");
+		assert_int_equal(json_object_get(entry, "part") != NULL, i > 0 && i < 4);
+		assert_int_equal(json_object_get(entry, "more") != NULL, i == 2);
+		json_decref(entry);
+	}
+}
+
+static const char third_block_fails[] =
+	BLOCK("map v 0 4K b") BLOCK("map v 8K 4K b") BLOCK("map v 16K 4K b\nmap v 24K 4K none");
+
+static void test_one_that_failed_says_where_and_what_stays(void **state)
+{
+	json_int_t before = last_seq();
+	json_t *error, *status, *entry;
+
+	/* The first answer and every later one, with or without a crash in between, say the same. */
+	for (int round = 0; round < 3; round++) {
+		error = client_error(&client, -32000, "script.run", run_params(third_block_fails, "t"));
+		assert_string_equal(data_text(error, "name"), "ENOENT");
+		assert_string_equal(data_text(error, "stage"), "validate");
+		assert_string_equal(data_text(error, "applied"), "partial");
+		assert_int_equal(int_of(json_object_get(error, "data"), "line"), 9);
+		assert_false(bool_of(json_object_get(error, "data"), "retryable"));
+		assert_kept(json_object_get(error, "data"), 2, before + 2, before + 3);
+		json_decref(error);
+		assert_int_equal(last_seq(), before + 5);
+		if (round == 1)
+			crash_and_restore();
+	}
+	status = status_of("t");
+	assert_string_equal(text_of(status, "outcome"), "partial");
+	assert_false(bool_of(status, "interrupted"));
+	assert_int_equal(int_of(json_object_get(status, "error"), "line"), 9);
+	assert_kept(status, 2, before + 2, before + 3);
+	json_decref(status);
+	entry = entry_at(before + 4);
+	assert_string_equal(text_of(entry, "outcome"), "rolled-back");
+	assert_int_equal(int_of(json_object_get(entry, "error"), "op"), 1);
+	json_decref(entry);
+	entry = entry_at(before + 5);
+	assert_string_equal(text_of(entry, "kind"), "script.end");
+	assert_string_equal(text_of(entry, "outcome"), "partial");
+	assert_int_equal(int_of(json_object_get(entry, "error"), "line"), 9);
+	json_decref(entry);
+	assert_int_equal(mappings(), 2);
+}
+
+static void test_one_whose_first_transaction_failed_has_done_nothing(void **state)
+{
+	json_t *error = NULL;
+
+	for (int i = 0; i < 2; i++) {
+		error = client_error(&client, -32000, "script.run",
+				     run_params(BLOCK("map v 0 4K none") BLOCK("map v 0 4K b"), "t"));
+		assert_string_equal(data_text(error, "applied"), "none");
+		assert_null(json_object_get(json_object_get(error, "data"), "kept"));
+		json_decref(error);
+	}
+	assert_int_equal(mappings(), 0);
+}
+
+static void test_one_that_goes_on_is_run_once_too(void **state)
+{
+	const char text[] = "map v 1 4K b\nmap v 0 4K b\nmap v 8K 4K b";
+	json_t *result;
+
+	for (int i = 0; i < 2; i++) {
+		result = client_result(&client, "script.run",
+				       json_pack("{s:s, s:b, s:s}", "text", text, "keep_going", 1, "txn_id", "t"));
+		assert_int_equal(json_object_get(result, "repeated") != NULL, i);
+		assert_int_equal(int_of(result, "transactions"), 2);
+		if (i)
+			assert_string_equal(text_of(json_object_get(result, "error"), "name"), "EINVAL");
+		json_decref(result);
+	}
+	assert_int_equal(mappings(), 2);
+}
+
+static void test_one_that_changes_nothing_is_one_entry(void **state)
+{
+	json_int_t before = last_seq();
+
+	for (int i = 0; i < 2; i++) {
+		json_t *result = client_result(&client, "script.run",
+					       run_params(BLOCK("assert unmapped v 0 4K") BLOCK("echo hello"), "t"));
+
+		assert_int_equal(json_object_get(result, "repeated") != NULL, i);
+		json_decref(result);
+	}
+	assert_int_equal(last_seq(), before + 1);
+}
+
+/* Killed while its second transaction waits for ever. */
+static void interrupt(void)
+{
+	client_begin(&client, "script.run",
+		     run_params(BLOCK("map v 0 4K b")
+					BLOCK("bo create c 4K\nmap v 8K 4K c") "syncobj create s\nsyncobj wait s "
+									       "--for-submit\n" BLOCK("map v 16K 4K b"),
+				"t"));
+}
+
+static void wait_for_entry(json_int_t seq)
+{
+	struct client other;
+	json_t *status;
+	json_int_t last = 0;
+
+	client_open(&other, &daemon_);
+	while (last < seq) { /* the log is asked on the loop: the script may wait */
+		status = client_result(&other, "journal.status", NULL);
+		last = int_of(status, "last");
+		json_decref(status);
+	}
+	client_close(&other);
+}
+
+static void assert_interrupted(json_int_t before)
+{
+	json_t *status = status_of("t"), *error;
+
+	assert_true(bool_of(status, "interrupted"));
+	assert_string_equal(text_of(status, "outcome"), "partial");
+	assert_string_equal(text_of(json_object_get(status, "error"), "name"), "EINTR");
+	assert_kept(status, 2, before + 2, before + 4);
+	json_decref(status);
+	interrupt();
+	error = client_read(&client);
+	assert_int_equal(int_of(json_object_get(error, "error"), "code"), -32009);
+	assert_string_equal(data_text(json_object_get(error, "error"), "name"), "TXN_INTERRUPTED");
+	assert_string_equal(data_text(json_object_get(error, "error"), "applied"), "partial");
+	assert_kept(json_object_get(json_object_get(error, "error"), "data"), 2, before + 2, before + 4);
+	json_decref(error);
+	assert_int_equal(mappings(), 2);
+}
+
+static void test_one_that_was_killed_is_not_run_again(void **state)
+{
+	json_int_t before = last_seq(), last;
+
+	interrupt();
+	wait_for_entry(before + 4);
+	crash_and_restore();
+	last = last_seq();
+	assert_interrupted(before);
+	json_decref(client_error(&client, -32007, "script.run", run_params(two_blocks, "t")));
+	assert_int_equal(last_seq(), last);
+	/* Nor after its entries are compacted, and another crash. */
+	json_decref(client_result(&client, "journal.compact", NULL));
+	crash_and_restore();
+	assert_interrupted(before);
+}
+
+/* Its client goes away in the middle: that is an end, and it is in the log. */
+static void test_one_whose_client_went_away_says_so(void **state)
+{
+	json_int_t before = last_seq();
+	json_t *status, *error;
+
+	interrupt();
+	wait_for_entry(before + 4);
+	client_close(&client);
+	client_open(&client, &daemon_);
+	status = status_of("t");
+	assert_false(bool_of(status, "interrupted"));
+	assert_string_equal(text_of(status, "outcome"), "partial");
+	assert_kept(status, 2, before + 2, before + 4);
+	json_decref(status);
+	interrupt();
+	error = client_read(&client);
+	assert_string_equal(data_text(json_object_get(error, "error"), "name"), "ECANCELED");
+	assert_string_equal(data_text(json_object_get(error, "error"), "applied"), "partial");
+	json_decref(error);
+}
+
+/* Its first transaction was refused for now: nothing of it is claimed. Its second one: something of it is there. */
+static void test_one_that_is_refused_for_now_may_come_again_if_nothing_is_done(void **state)
+{
+	json_t *error;
+
+	restart_with("sim:fault=VM_BIND#1=ENOMEM,fault=VM_BIND#3=ENOMEM");
+	for (int i = 0; i < 3; i++) {
+		error = client_error(&client, -32000, "script.run", run_params(two_blocks, "t"));
+		assert_string_equal(data_text(error, "name"), "ENOMEM");
+		assert_string_equal(data_text(error, "applied"), i == 0 ? "none" : "partial");
+		assert_int_equal(bool_of(json_object_get(error, "data"), "retryable"), i == 0);
+		json_decref(error);
+	}
+	assert_int_equal(mappings(), 1);
+}
+
 /* ---- Other calls that fail ---- */
 
 static json_t *map_params(const char *bo, const char *txn_id)
@@ -294,7 +540,8 @@ static void test_wrong_parameters_use_no_id_up(void **state)
 	json_decref(client_error(&client, -32602, "bind.map",
 				 json_pack("{s:s, s:s, s:i, s:s, s:s}", "vm", "v", "va", "zero", "size", 4096, "bo",
 					   "b", "txn_id", "t")));
-	json_decref(client_error(&client, -32602, "script.run", run_params("begin\nmap v 0 4K b\ncommit", "t")));
+	json_decref(client_error(&client, -32602, "script.run",
+				 json_pack("{s:s, s:s, s:s}", "text", "map v 0 4K b", "wait", "s", "txn_id", "t")));
 	json_decref(client_result(&client, "bind.map", map_params("b", "t")));
 }
 
@@ -422,6 +669,15 @@ int main(void)
 		TEST(test_a_refused_asynchronous_bind_is_an_entry),
 		TEST(test_a_script_that_changes_nothing_is_run_once_too),
 		TEST(test_a_check_uses_no_id_up),
+		TEST(test_a_script_of_several_transactions_is_run_once),
+		TEST(test_its_entries_have_its_id),
+		TEST(test_one_that_failed_says_where_and_what_stays),
+		TEST(test_one_whose_first_transaction_failed_has_done_nothing),
+		TEST(test_one_that_goes_on_is_run_once_too),
+		TEST(test_one_that_changes_nothing_is_one_entry),
+		TEST(test_one_that_was_killed_is_not_run_again),
+		TEST(test_one_whose_client_went_away_says_so),
+		TEST(test_one_that_is_refused_for_now_may_come_again_if_nothing_is_done),
 		TEST(test_a_name_that_stood_for_nothing_stays_refused),
 		TEST(test_objects_that_were_there_or_not_stay_so),
 		TEST(test_wrong_parameters_use_no_id_up),

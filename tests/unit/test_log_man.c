@@ -44,6 +44,11 @@ static void fill(struct panbind_log *log)
 	entry.result = -EINVAL;
 	entry.outcome = PANBIND_OUTCOME_ROLLED_BACK;
 	log_entry(log, &entry);
+	log_entry(log, &(struct panbind_log_entry){.kind = PANBIND_LOG_SCRIPT_BEGIN, .txn_id = "deploy-7"});
+	entry = log_bind_entry(&op, 1);
+	entry.txn_id = "deploy-7";
+	entry.flags = PANBIND_LOG_PART;
+	log_entry(log, &entry);
 }
 
 static int count_row(void *data, size_t count, const char *const *names, const struct panbind_log_value *values)
@@ -94,7 +99,7 @@ static void queries_in_the_notes_run(void **state)
 	char *text = read_file(NOTES_PATH);
 
 	fill(f->log);
-	assert_int_equal(run_between(f->log, text, "```sql\n", "```\n"), 8);
+	assert_int_equal(run_between(f->log, text, "```sql\n", "```\n"), 10);
 	free(text);
 }
 
