@@ -39,6 +39,21 @@ static void flags_text(const json_t *flags, char text[OUT_NUMBER])
 						 json_string_value(flag));
 }
 
+/* "unusable", "unusable, 40% rebuilt" */
+static const char *state_text(const json_t *vm, char text[2 * OUT_NUMBER])
+{
+	const json_t *rebuilding = json_object_get(vm, "rebuilding");
+	uint64_t done = client_number(rebuilding, "done"), ops = client_number(rebuilding, "ops");
+	const char *state = text_or(vm, "state", "?");
+
+	if (rebuilding)
+		snprintf(text, 2 * OUT_NUMBER, "%.24s, %d%% rebuilt", state,
+			 ops ? (int)(100.0 * (double)done / (double)ops) : 0);
+	else
+		snprintf(text, 2 * OUT_NUMBER, "%.24s", state);
+	return text;
+}
+
 /* "process 4711, 64 KiB unknown" */
 static void program_text(const json_t *vm, char text[OUT_NUMBER])
 {
@@ -71,13 +86,13 @@ int order_show_vms(struct order *order, json_t *result)
 		return CMD_DONE;
 	json_array_foreach (vms, i, vm) {
 		char generation[OUT_NUMBER], range[OUT_NUMBER], mappings[OUT_NUMBER], changed[OUT_NUMBER];
-		char program[OUT_NUMBER];
+		char program[OUT_NUMBER], state[2 * OUT_NUMBER];
 
 		program_text(vm, program);
 		integer_text(vm, "generation", generation);
 		integer_text(vm, "mappings", mappings);
 		integer_text(vm, "map_generation", changed);
-		table_row(&table, (const char *[]){text_or(vm, "name", "?"), generation, text_or(vm, "state", "?"),
+		table_row(&table, (const char *[]){text_or(vm, "name", "?"), generation, state_text(vm, state),
 						   output_size(range, client_number(vm, "va_range")), mappings, changed,
 						   program});
 	}
@@ -259,12 +274,13 @@ static void print_program(const json_t *vm, bool map)
 
 static int print_vm(struct client *client, const json_t *vm, bool map)
 {
+	char state[2 * OUT_NUMBER];
 	json_t *bos = NULL;
 	struct names names = {.known = json_object()};
 	struct show_view view = {
 		.cmd = client->cmd,
 		.name = text_or(vm, "name", "?"),
-		.state = text_or(vm, "state", "?"),
+		.state = state_text(vm, state),
 		.va_range = client_number(vm, "va_range"),
 		.map_generation = client_number(vm, "map_generation"),
 		.count = json_array_size(json_object_get(vm, "map")),
@@ -299,6 +315,8 @@ static json_t *vm_json(const json_t *vm)
 	json_object_set(json, "map_generation", json_object_get(vm, "map_generation"));
 	json_object_set(json, "va_range", json_object_get(vm, "va_range"));
 	json_object_set(json, "state", json_object_get(vm, "state"));
+	if (json_object_get(vm, "rebuilding"))
+		json_object_set(json, "rebuilding", json_object_get(vm, "rebuilding"));
 	json_object_set(json, "regions", json_object_get(vm, "regions"));
 	if (json_object_get(vm, "program")) {
 		json_object_set(json, "program", json_object_get(vm, "program"));

@@ -171,6 +171,8 @@ void flights_free(struct engine *engine);
 void rebuilds_go_on(struct engine *engine);
 /** 0, or the refusal of what would change a VM that is being rebuilt. */
 int rebuilds_refuse(struct engine *engine, struct request *request);
+/** The member of a VM's description that says how far its rebuild is, if there is one. */
+void rebuilds_write(const struct engine *engine, struct jw *out, const char *vm);
 /** With the cancel_lock held: this client is gone. */
 void rebuilds_cancel(struct engine *engine, const struct conn *conn);
 

@@ -71,7 +71,10 @@ static int begin(struct rebuild *rebuild)
 	if (r != 0)
 		return r;
 	r = prepare(rebuild, &error);
-	return r < 0 ? refuse(rebuild, r, &error) : 0;
+	if (r < 0)
+		return refuse(rebuild, r, &error);
+	rebuild->ops = panbind_state_diff_op_count(rebuild->diff);
+	return 0;
 }
 
 /* ---- The swap ---- */
@@ -136,7 +139,7 @@ static void write_result(struct rebuild *rebuild)
 	jw_int(out, "generation", (int64_t)registry_get(&rebuild->engine->registry, OBJECT_VM, name));
 	jw_int(out, "map_generation", (int64_t)panbind_vm_map_generation(vm));
 	jw_int(out, "mappings", (int64_t)panbind_vm_mapping_count(vm));
-	jw_int(out, "ops", (int64_t)panbind_state_diff_op_count(rebuild->diff));
+	jw_int(out, "ops", (int64_t)rebuild->ops);
 	jw_hex(out, "lost_bytes", rebuild->lost_bytes);
 	jw_raw(out, "lost", rebuild->lost.buf, rebuild->lost.len);
 	if (rebuild->record.seq)
@@ -224,6 +227,7 @@ static int step(struct rebuild *rebuild)
 
 	if (r == 0)
 		return swap(rebuild);
+	rebuild->done += OPS_A_STEP;
 	return r < 0 ? refuse(rebuild, r, &error) : METHOD_PENDING;
 }
 
@@ -246,12 +250,30 @@ void rebuilds_go_on(struct engine *engine)
 
 /* ---- While they go on ---- */
 
+static const struct rebuild *find(const struct engine *engine, const char *vm)
+{
+	const struct rebuild *rebuild = engine->rebuilds;
+
+	while (rebuild && strcmp(rebuild->request->call.name, vm) != 0)
+		rebuild = rebuild->next;
+	return rebuild;
+}
+
 static bool is_rebuilt(const struct engine *engine, const char *vm)
 {
-	for (const struct rebuild *rebuild = engine->rebuilds; vm && rebuild; rebuild = rebuild->next)
-		if (strcmp(rebuild->request->call.name, vm) == 0)
-			return true;
-	return false;
+	return vm && find(engine, vm);
+}
+
+void rebuilds_write(const struct engine *engine, struct jw *out, const char *vm)
+{
+	const struct rebuild *rebuild = find(engine, vm);
+
+	if (!rebuild)
+		return;
+	jw_object(out, "rebuilding");
+	jw_int(out, "done", (int64_t)rebuild->done);
+	jw_int(out, "ops", (int64_t)rebuild->ops);
+	jw_object_end(out);
 }
 
 /** The VM that the call would change and must not, or NULL. Scripts name theirs only as they run. */

@@ -18,6 +18,7 @@ struct rebuild {
 	struct panbind_state *source, *wanted, *empty;
 	struct panbind_state_diff *diff;
 	struct panbind_state_run *run; /* NULL: it waits */
+	size_t ops, done;	       /* how many it takes; how many are done */
 	uint32_t *bo_of_source;	       /* index in wanted + 1, or 0 */
 	struct jw lost;
 	size_t lost_count;

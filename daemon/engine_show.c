@@ -116,6 +116,7 @@ static int write_vm(struct engine *engine, struct jw *out, const char *name, str
 	jw_hex(out, "va_range", panbind_vm_va_range(vm));
 	jw_int(out, "mappings", (int64_t)panbind_vm_mapping_count(vm));
 	engine_write_program(engine, out, name);
+	rebuilds_write(engine, out, name);
 	return write_state(engine, out, name, vm);
 }
 

@@ -379,7 +379,7 @@ static const struct field r_undone[] = {
 	SEQ_FIELD,
 };
 static const struct field r_destroyed[] = {{"destroyed", FIELD_BOOL, "false: there was none"}, SEQ_FIELD};
-static const struct field r_vms[] = {{"vms", FIELD_LIST, "name, generation, map_generation, state, va_range, mappings"}};
+static const struct field r_vms[] = {{"vms", FIELD_LIST, "name, generation, map_generation, state, va_range, mappings, rebuilding: as in vm.show"}};
 static const struct field r_bos[] = {{"bos", FIELD_LIST, "name, generation, size, flags, vm"}};
 static const struct field r_vm[] = {
 	{"name", FIELD_TEXT, "As asked"},
@@ -388,6 +388,7 @@ static const struct field r_vm[] = {
 	{"state", FIELD_TEXT, "usable, unusable or poisoned"},
 	{"reason", FIELD_TEXT, "Why it is not usable"},
 	{"lost", FIELD_INT, "Sequence number of the entry since which its mapping is not known"},
+	{"rebuilding", FIELD_OBJECT, "While vm.rebuild makes it anew: how many ops are done, of how many ops; 0 of 0 until its turn comes"},
 	{"va_range", FIELD_HEX, "Bytes of VA"},
 	{"mappings", FIELD_INT, "How many there are"},
 	{"regions", FIELD_LIST, "Sparse regions: va, size"},

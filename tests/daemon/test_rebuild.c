@@ -159,6 +159,79 @@ static void test_a_neighbour_is_answered_first(void **state)
 
 #define REBUILD "{\"name\":\"game\",\"force\":true}"
 
+/** Ops done and to be done, as the VM's description has them; false: it is not being rebuilt. */
+static bool progress_of(const json_t *vm, json_int_t *ret_done, json_int_t *ret_ops)
+{
+	const json_t *rebuilding = json_object_get(vm, "rebuilding");
+
+	if (!rebuilding)
+		return false;
+	*ret_done = int_of(rebuilding, "done");
+	*ret_ops = int_of(rebuilding, "ops");
+	return true;
+}
+
+static void test_those_that_wait_for_their_turn_are_told(void **state)
+{
+	json_t *answer, *vms;
+	json_int_t done = -1, ops = -1;
+
+	start(NULL, NULL);
+	make_vms(FEW);
+	/* Two rebuilds and a look at them in one piece: none has begun. */
+	send_together(3, (const char *const[]){"vm.rebuild", "vm.rebuild", "vm.list"},
+		      (const char *const[]){REBUILD, "{\"name\":\"movie\",\"force\":true}", "{}"});
+	answer = next_answer(3);
+	vms = json_object_get(json_object_get(answer, "result"), "vms");
+	for (size_t i = 0; i < 2; i++) {
+		assert_true(progress_of(json_array_get(vms, i), &done, &ops));
+		assert_int_equal(done, 0);
+		assert_int_equal(ops, 0);
+	}
+	json_decref(answer);
+	json_decref(next_answer(1));
+	json_decref(next_answer(2));
+	vms = client_result(&client, "vm.list", NULL);
+	for (size_t i = 0; i < 2; i++)
+		assert_false(progress_of(json_array_get(json_object_get(vms, "vms"), i), &done, &ops));
+	json_decref(vms);
+}
+
+/** Watch one rebuild. Was it seen in the middle? */
+static bool see_the_middle(void)
+{
+	json_int_t before = 0, done = 0, ops = 0;
+	int rebuild = client_begin(&client, "vm.rebuild", rebuild_params()), look = 0;
+	bool seen = false, goes_on = true;
+	json_t *answer;
+
+	while (goes_on) {
+		look = client_begin(&client, "vm.show", json_pack("{s:s}", "name", "game"));
+		answer = client_read(&client);
+		goes_on = int_of(answer, "id") == look;
+		assert_true(goes_on || int_of(answer, "id") == rebuild);
+		if (goes_on && progress_of(json_object_get(answer, "result"), &done, &ops)) {
+			assert_true(done >= before && done <= ops);
+			seen |= done > 0 && done < ops;
+			before = done;
+		}
+		json_decref(answer);
+	}
+	json_decref(next_answer(look));
+	return seen;
+}
+
+static void test_how_far_it_is_can_be_seen(void **state)
+{
+	bool seen = false;
+
+	start(NULL, NULL);
+	make_vms(MANY);
+	for (int i = 0; i < 20 && !seen; i++) /* who is not let run may miss all of one */
+		seen = see_the_middle();
+	assert_true(seen);
+}
+
 /* What would change the VM while it is rebuilt is to come again later, and may then. */
 static void test_the_vm_itself_is_busy(void **state)
 {
@@ -406,10 +479,16 @@ static void test_a_log_that_refuses_leaves_the_old_one(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_a_neighbour_is_answered_first),	  TEST(test_the_vm_itself_is_busy),
-		TEST(test_a_bo_that_goes_meanwhile_stays_mapped), TEST(test_two_vms_are_rebuilt_one_after_the_other),
-		TEST(test_a_kill_in_the_middle_leaves_the_vm),	  TEST(test_a_client_that_vanishes_ends_it),
-		TEST(test_sigterm_ends_it_and_says_so),		  TEST(test_a_log_that_refuses_leaves_the_old_one),
+		TEST(test_a_neighbour_is_answered_first),
+		TEST(test_the_vm_itself_is_busy),
+		TEST(test_a_bo_that_goes_meanwhile_stays_mapped),
+		TEST(test_two_vms_are_rebuilt_one_after_the_other),
+		TEST(test_a_kill_in_the_middle_leaves_the_vm),
+		TEST(test_a_client_that_vanishes_ends_it),
+		TEST(test_those_that_wait_for_their_turn_are_told),
+		TEST(test_how_far_it_is_can_be_seen),
+		TEST(test_sigterm_ends_it_and_says_so),
+		TEST(test_a_log_that_refuses_leaves_the_old_one),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

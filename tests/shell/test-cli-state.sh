@@ -156,5 +156,21 @@ status "from the log" 0 "$PANBIND" vm rebuild --force --from=log v
 status "the log knows it" 0 "$PANBIND" diff @last:v v
 status "undo of what was before it" 1 "$PANBIND" undo "$one"
 like "is about another VM" "$(err)" "another one by now"
+# How far one is: seen by whoever looks while it goes on, at the latest in the tenth.
+status "a large VM" 0 "$PANBIND" run - <<<$'vm create big\nbo create pixel 4K\nrepeat 60000 i\nmap big $(i * 8K) 4K pixel\nend'
+see_rebuild() {
+	local rebuild seen=1
+	"$PANBIND" vm rebuild --force big >/dev/null &
+	rebuild=$!
+	while [ $seen -ne 0 ] && kill -0 $rebuild 2>/dev/null; do
+		"$PANBIND" vm list | grep -qE 'big .* [0-9]+% rebuilt'
+		seen=$?
+	done
+	wait $rebuild
+	return $seen
+}
+tries=0
+until see_rebuild || [ $((++tries)) -eq 10 ]; do :; done
+ok "a rebuild that goes on is told" [ $tries -lt 10 ]
 kill_daemon TERM
 done_testing
