@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -37,6 +38,53 @@ bool kernel_wipes_on_fork(void)
 	}
 	munmap(page, 4096);
 	return wiped;
+}
+
+#define UNTOUCHED ((size_t)1 << 30) /* 262144 pages, each of which an emulator may keep a note of */
+#define NOTHING	  (1 << 20)
+
+static long resident_pages(void)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	long size, pages = -1;
+
+	if (file && fscanf(file, "%ld %ld", &size, &pages) != 2)
+		pages = -1;
+	if (file)
+		fclose(file);
+	return pages;
+}
+
+/* Past the sanitizers, which keep notes of their own. */
+static bool is_for_nothing(void)
+{
+	long before = resident_pages();
+
+	if (syscall(SYS_mmap, NULL, UNTOUCHED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		    0L) == -1)
+		return false;
+	return before >= 0 && (resident_pages() - before) * sysconf(_SC_PAGESIZE) < NOTHING;
+}
+
+bool kernel_maps_for_nothing(void)
+{
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(is_for_nothing() ? 0 : 1);
+	return says_yes(child);
+}
+
+bool kernel_doubles_mappings(void)
+{
+	void *page = mmap(NULL, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *again = page == MAP_FAILED ? MAP_FAILED : mremap(page, 0, 4096, MREMAP_MAYMOVE);
+
+	if (again != MAP_FAILED)
+		munmap(again, 4096);
+	if (page != MAP_FAILED)
+		munmap(page, 4096);
+	return again != MAP_FAILED;
 }
 
 /* One that an emulator carries out by itself, with what it is pointed at in hand. */
