@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What call_log.c knows by number: VMs, BOs and syncobjs of each file, BOs by their key, and how often a name was used.
+/* What call_log*.c know by number: VMs, BOs and syncobjs of each file, BOs by their key, and how often a name was used.
  */
 #ifndef CMD_CALL_OBJECTS_H
 #define CMD_CALL_OBJECTS_H
