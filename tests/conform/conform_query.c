@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/utsname.h>
 
 static int dev_query(struct raw *raw, uint32_t type, void *data, uint32_t *size)
@@ -204,6 +205,24 @@ static void the_timestamp_struct_is_read(void **state)
 	raw_expect("nothing, nowhere", dev_query(raw, PB_QUERY_TIMESTAMP_INFO, (void *)8, &size), -EINVAL);
 }
 
+/* What is behind the struct is looked at in order: something that is there, or a page that is not. */
+static void what_comes_first_behind_the_struct_wins(void **state)
+{
+	struct raw *raw = *state;
+	unsigned char *pages, *info;
+	uint32_t size = 160;
+
+	raw_need_minor(raw, 8);
+	pages = mmap(NULL, 2 * RAW_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(pages, MAP_FAILED);
+	info = pages + RAW_PAGE - 80;
+	assert_int_equal(munmap(pages + RAW_PAGE, RAW_PAGE), 0);
+	raw_expect("zeros, then nothing", dev_query(raw, PB_QUERY_TIMESTAMP_INFO, info, &size), -EFAULT);
+	info[64] = 1;
+	raw_expect("something, then nothing", dev_query(raw, PB_QUERY_TIMESTAMP_INFO, info, &size), -E2BIG);
+	munmap(pages, RAW_PAGE);
+}
+
 /* Flags in bits 0 to 7: GPU, CPU (3 bits: none, monotonic, raw), offset, cycles, frequency, duration. */
 static void timestamps_are_those_asked_for(void **state)
 {
@@ -253,6 +272,7 @@ int main(void)
 		TEST(timestamps_go_up),
 		TEST(timestamp_flags_are_checked),
 		TEST(the_timestamp_struct_is_read),
+		TEST(what_comes_first_behind_the_struct_wins),
 		TEST(timestamps_are_those_asked_for),
 		TEST(page_sizes_have_4_kib),
 	};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What an unpatched driver does not survive, or warns of (kernel/patches says more):
- * - an array so long that it warns;
+ * - an array so long that it warns, as that of page tables for a sparse map of 1 TiB is;
  * - SYNCOBJ_DESTROY of handle 0, which is none: from then on 7.3 gives 0 to a new syncobj;
  * - a sync file as a point of a timeline: 7.3 warns when its fence came from a point itself;
  * and in asynchronous ops:
@@ -81,9 +81,18 @@ static bool is_deadly_op(const struct diff_world *world, unsigned file, const st
 	return false;
 }
 
+static bool has_huge_sparse(const struct diff_world *world, const struct diff_node *bind)
+{
+	for (uint32_t i = 0; i < bind->children; i++)
+		if (diff_get(world, &bind->child[i], "flags") & PB_OP_SPARSE &&
+		    diff_get(world, &bind->child[i], "size") > UINT64_C(1) << 30)
+			return true;
+	return false;
+}
+
 bool diff_is_deadly(const struct diff_world *world, const struct diff_node *node)
 {
-	if (is_huge(world, node, sizeof(struct pb_uapi_vm_bind_op)))
+	if (is_huge(world, node, sizeof(struct pb_uapi_vm_bind_op)) || has_huge_sparse(world, node))
 		return true;
 	if (!(diff_get(world, node, "flags") & PB_VM_BIND_ASYNC))
 		return false;

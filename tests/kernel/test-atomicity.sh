@@ -22,6 +22,9 @@ if [ "${2:-}" = --update ]; then
 fi
 # shellcheck source=tests/kernel/each-box.sh
 . "$top/tests/kernel/each-box.sh"
+# The document is about 1.0. What of another driver is a known bug warns, and is skipped.
+minor=$(driver_minor)
+[ "$minor" -lt 7 ] || export PANBIND_BOX_REPORTS=1
 each_box "$0" "$@"
 # shellcheck source=tests/shell/lib.sh
 . "$top/tests/shell/lib.sh"
@@ -32,6 +35,7 @@ grep -vE '^1\.\.' "$TMP/tap"
 tests_run=$(grep -cE '^(not )?ok ' "$TMP/tap")
 ok "the program ends well" [ $failed = 0 ]
 ok "and says what it saw" test -s "$TMP/rows"
+[ "$minor" = 0 ] || { done_testing; exit; }
 document_rows "$PANBIND_BOX" "$document" >"$TMP/wanted"
 compared_rows "$TMP/rows" >"$TMP/got"
 ok "the tables of ATOMICITY.md are true of the $PANBIND_BOX driver" cmp -s "$TMP/wanted" "$TMP/got"

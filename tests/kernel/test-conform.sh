@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # tests/conform on the real driver, stock and atomic: the same binaries that judge the simulator. TAP; $1: a build folder
-# without sanitizers. A rule that 6.12 cannot show is skipped with its reason.
+# without sanitizers. A rule that the driver cannot show is skipped with its reason.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 build=${1:?usage: $0 BUILD_DIR}
@@ -17,6 +17,8 @@ if [ "${2:-}" = inside ]; then
 	exit 0
 fi
 
+# shellcheck source=tests/kernel/each-box.sh
+. tests/kernel/each-box.sh
 count=0 failed=0
 
 # One TAP of many. cmocka writes a skipped test as "not ok N # SKIP name", with our reason in the line before.
@@ -45,7 +47,7 @@ number() {
 		{ print (/^#/ ? "" : "# ") $0 }'
 }
 
-for driver in stock atomic; do
+for driver in $(drivers); do
 	# Some of what must be refused makes an unpatched driver, and DRM itself, warn: arrays of 4 GiB.
 	kernel/run --panthor=$driver --allow-reports --time-limit=900 -- bash "$0" "$build" inside </dev/null 2>&1 |
 		number $driver >"${TMPDIR:-/tmp}/conform-$$"

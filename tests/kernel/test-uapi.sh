@@ -3,7 +3,11 @@
 # lib/uapi.h says what the kernel's own header says (tests/kernel/uapi/compare.c).
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-header=build/kernel/debian/include/panthor_drm.h
+top=$PWD debug='' out=''
+# shellcheck source=kernel/box/env.sh
+. kernel/box/env.sh
+locate || exit 1
+header=$out/include/panthor_drm.h
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 

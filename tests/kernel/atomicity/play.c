@@ -2,29 +2,57 @@
 #include "play.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "panbind.h"
 
 #define LOOP_WATCHES(remap, i) for (size_t i = 0; i < REMAP_WATCHES && (remap)->watch[i].name; i++)
 
+/* The driver could not cut a block. It says so, or just gives the VM up. */
+static bool cut_badly(struct subject *subject, uint32_t vm, int ret, struct record *record)
+{
+	if (!subject->of_its_own || (ret != -EEXIST && subject_vm_works(subject, vm)))
+		return false;
+	snprintf(record->known_bug, sizeof(record->known_bug), "it cannot cut a block that is no huge page: %s",
+		 ret ? panbind_errno_name(ret) : "0, and the VM is unusable");
+	return true;
+}
+
+/* It locks nothing for an op of size 0, and unlocks all the same. */
+static void find_needless_unlock(const struct subject *subject, const struct remap_case *remap, struct record *record)
+{
+	if (subject->of_its_own && !remap->ops[0].size && strstr(record->trouble, "UNLOCK without a lock"))
+		snprintf(record->known_bug, sizeof(record->known_bug), "it unlocks what it has not locked");
+}
+
 void play(struct subject *subject, const struct remap_case *remap, struct record *ret_record)
 {
 	uint32_t vm = subject_vm(subject);
 	int ret = remap_count(remap->before) ? subject_bind(subject, vm, remap->before, false) : 0;
 
+	*ret_record = (struct record){0};
+	if (cut_badly(subject, vm, ret, ret_record)) {
+		subject_vm_destroy(subject, vm);
+		return;
+	}
 	if (ret)
 		bail_out("%s: what is mapped before: %s", remap->name, panbind_errno_name(ret));
-	*ret_record = (struct record){0};
 	if (!remap->idle)
 		subject->kind->hold(subject, vm);
 	subject->kind->start(subject, vm, remap, ret_record);
 	ret = subject_bind(subject, vm, remap->ops, remap->async);
 	subject->kind->stop(subject);
-	if (ret)
+	if (cut_badly(subject, vm, ret, ret_record)) {
+		if (!remap->idle)
+			subject->kind->give_up(subject);
+	} else if (ret) {
 		bail_out("%s: %s", remap->name, panbind_errno_name(ret));
-	if (!remap->idle)
+	} else if (!remap->idle) {
 		subject->kind->let_go(subject, vm);
+	}
+	find_needless_unlock(subject, remap, ret_record);
 	subject_vm_destroy(subject, vm);
 }
 

@@ -70,6 +70,14 @@ void subject_vm_destroy(struct subject *subject, uint32_t vm)
 	must(subject, PB_IOCTL_VM_DESTROY, &args, "VM_DESTROY");
 }
 
+bool subject_vm_works(struct subject *subject, uint32_t vm)
+{
+	struct pb_uapi_vm_get_state args = {.vm_id = vm};
+
+	must(subject, PB_IOCTL_VM_GET_STATE, &args, "VM_GET_STATE");
+	return args.state == PB_VM_STATE_USABLE;
+}
+
 static struct pb_uapi_vm_bind_op lower(const struct subject *subject, const struct remap_op *op)
 {
 	const struct memory *memory = &subject->memory[op->mem];

@@ -40,6 +40,7 @@ struct record {
 	char looks[REMAP_WATCHES][RECORD_LOOKS]; /* enum look in order, a text */
 	bool hole_between[REMAP_WATCHES];	 /* a hole was seen where the sequence does not show it */
 	char trouble[256];			 /* what no driver should cause, as the trace has it */
+	char known_bug[128]; /* what this driver is known to do wrong, and has done: nothing to judge */
 };
 
 struct memory {
@@ -50,6 +51,7 @@ struct memory {
 struct subject {
 	struct pb_file *file;
 	bool atomic, widens;
+	bool of_its_own; /* from 1.7 on a driver has atomic updates without patches, and bugs (kernel/README.md) */
 	struct memory memory[MEM_COUNT];
 	const struct subject_kind *kind;
 	void *data;
@@ -62,6 +64,8 @@ struct subject_kind {
 	/** The VM gets an AS slot and keeps it until it is let go. */
 	void (*hold)(struct subject *subject, uint32_t vm);
 	void (*let_go)(struct subject *subject, uint32_t vm);
+	/** The VM is held no more, and has lost its slot: the driver has given it up. */
+	void (*give_up)(struct subject *subject);
 	/** Record from now on; until. @record is complete after stop(). */
 	void (*start)(struct subject *subject, uint32_t vm, const struct remap_case *remap, struct record *record);
 	void (*stop)(struct subject *subject);
@@ -80,6 +84,8 @@ uint32_t subject_bo(struct subject *subject, uint64_t size);
 void *subject_mmap(struct subject *subject, uint32_t handle, uint64_t size);
 uint32_t subject_vm(struct subject *subject);
 void subject_vm_destroy(struct subject *subject, uint32_t vm);
+/** Is the VM usable? */
+bool subject_vm_works(struct subject *subject, uint32_t vm);
 /** One VM_BIND; an asynchronous one is waited for. 0 or a negative errno, the fence's included. */
 int subject_bind(struct subject *subject, uint32_t vm, const struct remap_op *ops, bool async);
 

@@ -18,6 +18,9 @@
 #define BLOCK (UINT64_C(2) << 20)
 #define PAGE  UINT64_C(4096)
 
+/* From 1.7 on the driver itself has atomic updates. */
+#define MINOR_ATOMIC 7
+
 /* The search for memory that is contiguous: BOs of a size, and samples of their pages. */
 #define SEARCH_VA      UINT64_C(0x80000000)
 #define BLOCK_VA       UINT64_C(0xc0000000)
@@ -90,6 +93,14 @@ static void box_let_go(struct subject *subject, uint32_t vm)
 	must(gpu_job_state(&box->job, &state), "GROUP_GET_STATE");
 	if (state)
 		bail_out("the job that only waits has failed: state %u", state);
+	must(gpu_job_close(&box->job), "the group's end");
+}
+
+/* Its job has faulted, or will be ended by the driver. */
+static void box_give_up(struct subject *subject)
+{
+	struct box *box = subject->data;
+
 	must(gpu_job_close(&box->job), "the group's end");
 }
 
@@ -301,6 +312,14 @@ static void find_memory(struct subject *subject)
 			 (unsigned)(SEARCH_SIZE >> 20));
 }
 
+static int driver_minor(struct subject *subject)
+{
+	struct drm_version version = {0};
+
+	must(subject->file->backend->ioctl(subject->file, DRM_IOCTL_VERSION, &version), "VERSION");
+	return version.version_minor;
+}
+
 static void box_open(struct subject *subject)
 {
 	const char *driver = getenv("PANBIND_BOX");
@@ -309,7 +328,8 @@ static void box_open(struct subject *subject)
 	if (!driver || !box)
 		bail_out("drm:auto is judged in the kernel box only (kernel/run)");
 	subject->data = box;
-	subject->atomic = subject->widens = !strcmp(driver, "atomic");
+	subject->of_its_own = driver_minor(subject) >= MINOR_ATOMIC;
+	subject->atomic = subject->widens = !strcmp(driver, "atomic") || subject->of_its_own;
 	must(malisim_write("trace", "on"), "malisim's trace");
 	find_memory(subject);
 }
@@ -324,6 +344,7 @@ const struct subject_kind subject_box = {
 	.close = box_close,
 	.hold = box_hold,
 	.let_go = box_let_go,
+	.give_up = box_give_up,
 	.start = box_start,
 	.stop = box_stop,
 };
