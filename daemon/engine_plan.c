@@ -52,10 +52,7 @@ static void write_locks(struct jw *out, const struct panbind_event *event)
 	jw_array(out, "locks");
 	for (uint32_t i = 0; i < LOCKS_LISTED && panbind_plan_lock(event->plan, event->index, i, &va, &size) == 0;
 	     i++) {
-		jw_object(out, NULL);
-		jw_hex(out, "va", va);
-		jw_hex(out, "size", size);
-		jw_object_end(out);
+		jw_range(out, va, size);
 	}
 	jw_array_end(out);
 }

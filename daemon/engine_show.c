@@ -194,10 +194,7 @@ static void write_regions(struct jw *out, struct panbind_vm *vm)
 
 	jw_array(out, "regions");
 	for (; panbind_sparse_next_region(vm, at, &va, &size) == 0; at = va + size) {
-		jw_object(out, NULL);
-		jw_hex(out, "va", va);
-		jw_hex(out, "size", size);
-		jw_object_end(out);
+		jw_range(out, va, size);
 	}
 	jw_array_end(out);
 }
@@ -208,10 +205,7 @@ static void write_unknown(struct jw *out, struct panbind_vm *vm, uint64_t limit)
 
 	jw_array(out, "unknown_ranges");
 	for (; limit > 0 && panbind_vm_next_unknown(vm, at, &va, &size) == 0; at = va + size, limit--) {
-		jw_object(out, NULL);
-		jw_hex(out, "va", va);
-		jw_hex(out, "size", size);
-		jw_object_end(out);
+		jw_range(out, va, size);
 	}
 	jw_array_end(out);
 }

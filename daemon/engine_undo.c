@@ -14,20 +14,12 @@
 #include <string.h>
 
 #include "engine_state.h"
+#include "ranges.h"
 #include "util.h"
 
 #define CONFLICTS_TOLD	100
 #define CONFLICTS_NAMED 8    /* in a refusal's sentence */
 #define LEFT_TOLD	1000 /* ranges that cannot be put back, before it is given up */
-
-struct range {
-	uint64_t va, end;
-};
-
-struct ranges {
-	struct range *items;
-	size_t count, room;
-};
 
 /** One VM of the entry. */
 struct touched {
@@ -65,101 +57,12 @@ static void undo_free(struct undo *undo)
 {
 	for (size_t i = 0; i < undo->vm_count; i++) {
 		free(undo->vms[i].vm);
-		free(undo->vms[i].ranges.items);
+		ranges_free(&undo->vms[i].ranges);
 	}
 	free(undo->vms);
 	free(undo->conflicts);
 	free(undo->script);
 	jw_free(&undo->left);
-}
-
-/* ---- Ranges ---- */
-
-static int add_range(struct ranges *ranges, uint64_t va, uint64_t end)
-{
-	if (ranges->count == ranges->room) {
-		size_t room = ranges->room ? 2 * ranges->room : 16;
-		struct range *grown = reallocarray(ranges->items, room, sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		ranges->items = grown;
-		ranges->room = room;
-	}
-	ranges->items[ranges->count++] = (struct range){va, end};
-	return 0;
-}
-
-static int by_va(const void *a, const void *b)
-{
-	const struct range *x = a, *y = b;
-
-	return x->va < y->va ? -1 : x->va > y->va;
-}
-
-/** In order, without overlaps. */
-static void tidy(struct ranges *ranges)
-{
-	size_t count = 0;
-
-	if (ranges->count > 0)
-		qsort(ranges->items, ranges->count, sizeof(*ranges->items), by_va);
-	for (size_t i = 0; i < ranges->count; i++) {
-		struct range *last = count ? &ranges->items[count - 1] : NULL;
-
-		if (last && ranges->items[i].va <= last->end) {
-			if (ranges->items[i].end > last->end)
-				last->end = ranges->items[i].end;
-		} else {
-			ranges->items[count++] = ranges->items[i];
-		}
-	}
-	ranges->count = count;
-}
-
-static bool meets(const struct ranges *ranges, uint64_t va, uint64_t end)
-{
-	size_t low = 0, high = ranges->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (ranges->items[middle].end > va)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return low < ranges->count && ranges->items[low].va < end;
-}
-
-/** Take [va, end) out of the ranges. */
-static int cut_out(struct ranges *ranges, uint64_t va, uint64_t end)
-{
-	size_t count = ranges->count;
-
-	for (size_t i = 0; i < count; i++) {
-		struct range *range = &ranges->items[i];
-		uint64_t behind = range->end;
-
-		if (range->end <= va || range->va >= end)
-			continue;
-		if (range->va < va)
-			range->end = va;
-		else
-			range->va = range->end = range->end < end ? range->end : end;
-		if (behind > end && add_range(ranges, end, behind) < 0)
-			return -ENOMEM;
-	}
-	tidy(ranges);
-	for (size_t i = 0, kept = 0; i < ranges->count; i++) {
-		if (ranges->items[i].va < ranges->items[i].end)
-			ranges->items[kept++] = ranges->items[i];
-		if (i + 1 == ranges->count) {
-			ranges->count = kept;
-			break;
-		}
-	}
-	return 0;
 }
 
 /* ---- The entry ---- */
@@ -202,14 +105,14 @@ static int take_entry(struct undo *undo, const struct panbind_log_entry *entry)
 		if (op->type == PANBIND_LOG_SYNC_ONLY)
 			continue;
 		touched = touch(undo, &op->vm);
-		if (!touched || add_range(&touched->ranges, op->va, op->va + op->size) < 0)
+		if (!touched || ranges_add(&touched->ranges, op->va, op->va + op->size) < 0)
 			return refuse_memory(undo);
 	}
 	if (undo->vm_count == 0)
 		return refuse(undo, RPC_FAILED, EALREADY,
 			      "the entry left nothing in place, so there is nothing to undo");
 	for (size_t i = 0; i < undo->vm_count; i++)
-		tidy(&undo->vms[i].ranges);
+		ranges_tidy(&undo->vms[i].ranges);
 	return 0;
 }
 
@@ -244,7 +147,7 @@ static bool touches(const struct undo *undo, const struct panbind_log_entry *ent
 		for (size_t j = 0; j < undo->vm_count; j++)
 			if (strcmp(entry->ops[i].vm.name, undo->vms[j].vm) == 0 &&
 			    entry->ops[i].vm.generation == undo->vms[j].generation &&
-			    meets(&undo->vms[j].ranges, entry->ops[i].va, entry->ops[i].va + entry->ops[i].size))
+			    ranges_meet(&undo->vms[j].ranges, entry->ops[i].va, entry->ops[i].va + entry->ops[i].size))
 				return true;
 	return false;
 }
@@ -333,7 +236,7 @@ static int leave(struct undo *undo, struct touched *touched, int r, const struct
 		request_point(undo->request, "/params/seq");
 		return undo->request->error.code;
 	}
-	if (cut_out(&touched->ranges, error->va, error->va + error->size) < 0)
+	if (ranges_cut(&touched->ranges, error->va, error->va + error->size) < 0)
 		return refuse_memory(undo);
 	undo->left_count++;
 	jw_object(&undo->left, NULL);

@@ -211,6 +211,14 @@ void jw_hex(struct jw *jw, const char *key, uint64_t value)
 	jw_raw(jw, key, digits, n);
 }
 
+void jw_range(struct jw *jw, uint64_t va, uint64_t size)
+{
+	jw_object(jw, NULL);
+	jw_hex(jw, "va", va);
+	jw_hex(jw, "size", size);
+	jw_object_end(jw);
+}
+
 void jw_bool(struct jw *jw, const char *key, bool value)
 {
 	jw_raw(jw, key, value ? "true" : "false", value ? 4 : 5);

@@ -38,6 +38,8 @@ void jw_string_sized(struct jw *jw, const char *key, const char *text, size_t si
 void jw_int(struct jw *jw, const char *key, int64_t value);
 /** An address, a size or anything else of 64 bits: "0x…", since JSON numbers lose bits in many readers. */
 void jw_hex(struct jw *jw, const char *key, uint64_t value);
+/** A range of addresses as an element: {"va": "0x…", "size": "0x…"}. */
+void jw_range(struct jw *jw, uint64_t va, uint64_t size);
 void jw_bool(struct jw *jw, const char *key, bool value);
 /** Text that is JSON already. */
 void jw_raw(struct jw *jw, const char *key, const char *json, size_t size);
