@@ -122,6 +122,8 @@ static int add_object_step(const struct load *load, const struct panbind_log_ent
 	uint32_t object;
 	struct bench_step *step;
 
+	if (!entry->object.ref.name) /* a note, or where a script begins or ends */
+		return 0;
 	if (entry->result || (is_vm && !wanted(load, &entry->object.ref))) {
 		load->program->left_out += entry->result != 0;
 		return 0;

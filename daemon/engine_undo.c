@@ -96,8 +96,7 @@ static size_t applied_ops(const struct panbind_log_entry *entry)
 static int take_entry(struct undo *undo, const struct panbind_log_entry *entry)
 {
 	if (entry->kind != PANBIND_LOG_BIND)
-		return refuse(undo, RPC_FAILED, EOPNOTSUPP,
-			      "it is no bind: an object that was made or destroyed is not undone");
+		return refuse(undo, RPC_FAILED, EOPNOTSUPP, "it is no bind: nothing else is undone");
 	for (size_t i = 0; i < applied_ops(entry); i++) {
 		const struct panbind_log_op *op = &entry->ops[i];
 		struct touched *touched;

@@ -50,5 +50,7 @@ ok "says the same" cmp -s <("$PANBIND" log export --log=copy.db) export.jsonl
 is "and remembers the same" "$(sqlite3 -readonly copy.db "SELECT group_concat(id || ' ' || transactions || ' ' || ifnull(open, 0), ',') FROM txn WHERE transactions")" \
 	"cut 1 1,failed 1 0,whole 2 0"
 status "log replay of it" 0 "$PANBIND" -d sim: replay --verify copy.db
+status "a benchmark of it" 0 "$PANBIND" -j -d sim: replay --bench=1 copy.db
+json "leaves out what failed, once" .bench.left_out 1
 
 done_testing
