@@ -91,7 +91,9 @@ static int take_result(struct runner *runner, const json_t *result, const struct
 {
 	struct panbind_run_result *total = &runner->total;
 	enum panbind_outcome outcome = outcome_of(result);
-	uint64_t failed = client_number(result, "failed");
+	size_t errors = json_array_size(json_object_get(result, "errors"));
+	/* What is said of an earlier run under the same id is its first error. */
+	uint64_t failed = json_object_get(result, "failed") ? client_number(result, "failed") : errors;
 
 	total->commands += client_number(result, "commands");
 	total->ops += client_number(result, "ops");

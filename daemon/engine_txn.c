@@ -16,9 +16,9 @@
 
 /* ---- Again ---- */
 
-static void write_error(struct jw *out, const struct panbind_log_txn *txn)
+static void write_error(struct jw *out, const char *key, const struct panbind_log_txn *txn)
 {
-	jw_object(out, "error");
+	jw_object(out, key);
 	jw_string(out, "name", panbind_errno_name(txn->result));
 	jw_int(out, "errno", -txn->result);
 	jw_string(out, "stage", panbind_stage_name(txn->stage));
@@ -42,8 +42,11 @@ static void answer_first_outcome(struct request *request, const struct panbind_l
 		jw_bool(out, "destroyed", false);
 	rpc_write_kept(out, txn->transactions, txn->kept_first, txn->kept_last);
 	jw_int(out, "seq", (int64_t)txn->seq);
-	if (txn->result && txn->script)
-		write_error(out, txn);
+	if (txn->result && txn->script) { /* it went on after that */
+		jw_array(out, "errors");
+		write_error(out, NULL, txn);
+		jw_array_end(out);
+	}
 	jw_object_end(out);
 }
 
@@ -228,7 +231,7 @@ static void write_status(struct jw *out, const struct panbind_log_txn *txn)
 		jw_bool(out, "interrupted", txn->open);
 	rpc_write_kept(out, txn->transactions, txn->kept_first, txn->kept_last);
 	if (txn->result)
-		write_error(out, txn);
+		write_error(out, "error", txn);
 }
 
 int engine_txn_status(struct engine *engine, struct request *request)

@@ -367,8 +367,8 @@ static void test_one_that_goes_on_is_run_once_too(void **state)
 				       json_pack("{s:s, s:b, s:s}", "text", text, "keep_going", 1, "txn_id", "t"));
 		assert_int_equal(json_object_get(result, "repeated") != NULL, i);
 		assert_int_equal(int_of(result, "transactions"), 2);
-		if (i)
-			assert_string_equal(text_of(json_object_get(result, "error"), "name"), "EINVAL");
+		assert_string_equal(text_of(json_array_get(json_object_get(result, "errors"), 0), "name"), "EINVAL");
+		assert_int_equal(int_of(json_array_get(json_object_get(result, "errors"), 0), "line"), 1);
 		json_decref(result);
 	}
 	assert_int_equal(mappings(), 2);

@@ -27,17 +27,26 @@ like "it says that too" "$(err)" "fails.pb:5:"
 is "and what stays" "$("$PANBIND" rpc txn.status '{"txn_id":"failed"}' | jq -c '[.interrupted,.outcome,.transactions,.error.line]')" \
 	'[false,"partial",1,5]'
 
+# ---- Gone on after failures ----
+script some.pb 'map v 1 4K b' 'map v 8M 4K b'
+script none.pb 'map v 1 4K b' 'unmap v 1 4K'
+for i in 1 2; do
+	status "some commands fail ($i)" 4 "$PANBIND" run -k --id=some some.pb
+	like "it says which" "$(err)" "some.pb:1:"
+	status "all of them fail ($i)" 1 "$PANBIND" run -k --id=none none.pb
+done
+
 # ---- Cut off ----
 "$PANBIND" run --id=cut waits.pb 2>/dev/null &
 run=$!
-until [ "$("$PANBIND" rpc journal.status | jq .last)" -ge 14 ]; do sleep 0.05; done
+until [ "$("$PANBIND" rpc journal.status | jq .last)" -ge 22 ]; do sleep 0.05; done
 kill_daemon
 wait $run
 is "whoever waited knows that it is not known" $? 4
 start_daemon --restore || exit 1
 status "under its id" 4 "$PANBIND" run --id=cut waits.pb
 like "it is not run again" "$(err)" "interrupted, and is not run again: 1 of its transactions"
-is "but what it did is there" "$("$PANBIND" -j vm show v | jq ".vm.mappings | length")" 4
+is "but what it did is there" "$("$PANBIND" -j vm show v | jq ".vm.mappings | length")" 5
 status "in JSON" 4 "$PANBIND" -j run --id=cut waits.pb
 json "the entries" '.error.kept | .first == .last' true
 status "an id for the rest" 0 "$PANBIND" run --id=rest - <<<'map v 5M 64K b'
@@ -48,9 +57,9 @@ status "log verify" 0 "$PANBIND" log verify
 status "a copy" 0 "$PANBIND" log import export.jsonl copy.db
 ok "says the same" cmp -s <("$PANBIND" log export --log=copy.db) export.jsonl
 is "and remembers the same" "$(sqlite3 -readonly copy.db "SELECT group_concat(id || ' ' || transactions || ' ' || ifnull(open, 0), ',') FROM txn WHERE transactions")" \
-	"cut 1 1,failed 1 0,whole 2 0"
+	"cut 1 1,failed 1 0,some 1 0,whole 2 0"
 status "log replay of it" 0 "$PANBIND" -d sim: replay --verify copy.db
 status "a benchmark of it" 0 "$PANBIND" -j -d sim: replay --bench=1 copy.db
-json "leaves out what failed, once" .bench.left_out 1
+json "leaves out what failed, once" .bench.left_out 4
 
 done_testing
