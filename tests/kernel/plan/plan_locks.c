@@ -190,6 +190,12 @@ static void assert_as_planned(const struct scene *scene)
 	fail_msg("they part at lock %ld of:\n%s", at, scene->script);
 }
 
+static void assert_all_as_planned(const struct scene *scenes, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		assert_as_planned(&scenes[i]);
+}
+
 /* ---- Scripts ---- */
 
 static void test_single_ops(void **state)
@@ -202,8 +208,7 @@ static void test_single_ops(void **state)
 		{"map v 0x1000_0000 64K b\nmap v 0x1002_0000 64K c", "unmap v 0x1000_0000 1M", 1},
 	};
 
-	for (size_t i = 0; i < PB_ARRAY_SIZE(scenes); i++)
-		assert_as_planned(&scenes[i]);
+	assert_all_as_planned(scenes, PB_ARRAY_SIZE(scenes));
 }
 
 /* The lock is a power of two: what lies across a border takes much more than its size. */
@@ -216,8 +221,7 @@ static void test_pieces_across_borders(void **state)
 		{"map v 0x3fff_fff0_0000 2M b", "unmap v 0x3fff_ffff_0000 128K", 1},
 	};
 
-	for (size_t i = 0; i < PB_ARRAY_SIZE(scenes); i++)
-		assert_as_planned(&scenes[i]);
+	assert_all_as_planned(scenes, PB_ARRAY_SIZE(scenes));
 }
 
 static void test_blocks_that_are_cut(void **state)
@@ -229,8 +233,7 @@ static void test_blocks_that_are_cut(void **state)
 		{"map v 0x2000_0000 4M b\nmap v 0x2008_0000 64K c", "map v 0x2009_0000 64K c+64K", 1},
 	};
 
-	for (size_t i = 0; i < PB_ARRAY_SIZE(scenes); i++)
-		assert_as_planned(&scenes[i]);
+	assert_all_as_planned(scenes, PB_ARRAY_SIZE(scenes));
 }
 
 static void test_batches_that_merge(void **state)
@@ -242,8 +245,7 @@ static void test_batches_that_merge(void **state)
 		{"map v 0x1000_0000 1M b", "repeat 20 i\nmap v $(0x1000_0000 + i * 32K) 16K c\nend", 20},
 	};
 
-	for (size_t i = 0; i < PB_ARRAY_SIZE(scenes); i++)
-		assert_as_planned(&scenes[i]);
+	assert_all_as_planned(scenes, PB_ARRAY_SIZE(scenes));
 }
 
 /* This driver knows no sparse mappings: a range of a dummy BO is as many ops as it takes. */
@@ -258,8 +260,7 @@ static void test_sparse(void **state)
 		 1},
 	};
 
-	for (size_t i = 0; i < PB_ARRAY_SIZE(scenes); i++)
-		assert_as_planned(&scenes[i]);
+	assert_all_as_planned(scenes, PB_ARRAY_SIZE(scenes));
 }
 
 /* ---- That the test can fail ---- */
