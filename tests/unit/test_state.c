@@ -13,6 +13,27 @@
 #include "seed.h"
 #include "session_room.h"
 
+static bool goes_on(const struct panbind_mapping *a, const struct panbind_mapping *b)
+{
+	return b->va == a->va + a->size && b->bo == a->bo && b->flags == a->flags && b->sparse == a->sparse &&
+	       (!a->bo || b->bo_offset == a->bo_offset + a->size);
+}
+
+/*
+ * The next mapping, with what goes on behind it: one that was cut and rolled back stays in two pieces, which a dump
+ * writes as one.
+ */
+static int next_joined(struct panbind_vm *vm, uint64_t va, struct panbind_mapping *ret_mapping)
+{
+	int ret = panbind_vm_next_mapping(vm, va, ret_mapping);
+	struct panbind_mapping next;
+
+	while (ret == 0 && panbind_vm_next_mapping(vm, ret_mapping->va + ret_mapping->size, &next) == 0 &&
+	       goes_on(ret_mapping, &next))
+		ret_mapping->size += next.size;
+	return ret;
+}
+
 static void assert_same_mappings(struct session_room *a, struct session_room *b)
 {
 	const char *name;
@@ -21,17 +42,18 @@ static void assert_same_mappings(struct session_room *a, struct session_room *b)
 		struct panbind_vm *va = panbind_session_vm(a->session, name),
 				  *vb = panbind_session_vm(b->session, name);
 		struct panbind_mapping x, y;
+		uint64_t at = 0;
 
 		assert_non_null(vb);
 		assert_int_equal(panbind_vm_va_range(va), panbind_vm_va_range(vb));
-		assert_int_equal(panbind_vm_mapping_count(va), panbind_vm_mapping_count(vb));
-		for (uint64_t at = 0; panbind_vm_next_mapping(va, at, &x) == 0; at = x.va + x.size) {
-			assert_int_equal(panbind_vm_next_mapping(vb, at, &y), 0);
+		for (; next_joined(va, at, &x) == 0; at = x.va + x.size) {
+			assert_int_equal(next_joined(vb, at, &y), 0);
 			assert_true(x.va == y.va && x.size == y.size && x.bo_offset == y.bo_offset);
 			assert_true(x.flags == y.flags && x.sparse == y.sparse);
 			if (x.bo)
 				assert_int_equal(panbind_bo_size(x.bo), panbind_bo_size(y.bo));
 		}
+		assert_int_not_equal(next_joined(vb, at, &y), 0);
 	}
 }
 
