@@ -132,7 +132,7 @@ static void groups_are_counted_from_1_and_handles_used_again(void **state)
  */
 static bool table_comes_first(const struct raw *raw)
 {
-	return raw->minor >= (raw_is_simulator(raw) || raw->kernel < RAW_KERNEL(6, 18) ? 6 : 5);
+	return raw->minor >= (raw_is_simulated(raw) || raw->kernel < RAW_KERNEL(6, 18) ? 6 : 5);
 }
 
 static void a_file_has_128_groups(void **state)

@@ -32,6 +32,12 @@ static bool spec_is_simulator(const char *spec)
 	return strncmp(spec, "sim:", 4) == 0;
 }
 
+/* Or the render node of `panbind sim`, which says so to the programs that it starts. */
+static bool spec_is_simulated(const char *spec)
+{
+	return spec_is_simulator(spec) || getenv("PANBIND_SIM");
+}
+
 /* Releases that brought the driver's versions, which a simulator is of unless its spec says otherwise. */
 static int kernel_of_spec(const char *spec, int minor)
 {
@@ -47,13 +53,13 @@ static int kernel_of_spec(const char *spec, int minor)
 	return releases[minor];
 }
 
-/* A render node's is the running one. */
+/* A real render node's is the running one. */
 static int kernel_of(const char *spec, int minor)
 {
 	struct utsname name;
 	int x = 0, y = 0;
 
-	if (spec_is_simulator(spec))
+	if (spec_is_simulated(spec))
 		return kernel_of_spec(spec, minor);
 	if (uname(&name) || sscanf(name.release, "%d.%d", &x, &y) != 2)
 		fail_msg("cannot tell the kernel's release");
@@ -161,15 +167,15 @@ void raw_open_pair(struct raw *pair[2])
 
 void raw_need_simulator(const struct raw *raw)
 {
-	if (!raw_is_simulator(raw)) {
+	if (!spec_is_simulator(raw->spec)) {
 		print_message("# skipped: only a simulator can show it\n");
 		skip();
 	}
 }
 
-bool raw_is_simulator(const struct raw *raw)
+bool raw_is_simulated(const struct raw *raw)
 {
-	return spec_is_simulator(raw->spec);
+	return spec_is_simulated(raw->spec);
 }
 
 void raw_need_kernel(const struct raw *raw, int kernel)
@@ -183,7 +189,7 @@ void raw_need_kernel(const struct raw *raw, int kernel)
 
 void raw_known_bug(const struct raw *raw, const char *what)
 {
-	assert_false(raw_is_simulator(raw));
+	assert_false(raw_is_simulated(raw));
 	print_message("# skipped: a known bug of Linux %d.%d, driver 1.%d: %s\n", raw->kernel / 100, raw->kernel % 100,
 		      raw->minor, what);
 	skip();

@@ -54,8 +54,8 @@ void raw_close(struct raw *raw);
 
 /** Simulator only: what needs fault injection, a look into page tables, or would harm a kernel. */
 void raw_need_simulator(const struct raw *raw);
-/** Is it one? For what a rule says of the machine around the driver. */
-bool raw_is_simulator(const struct raw *raw);
+/** Is it one, or a node that one gives a program? For what a rule says of the machine around the driver. */
+bool raw_is_simulated(const struct raw *raw);
 /** The rule came with driver 1.@minor. */
 void raw_need_minor(const struct raw *raw, int minor);
 /** The rule is the DRM core's, and came with RAW_KERNEL() @kernel. */
