@@ -12,22 +12,22 @@
 #include <string.h>
 
 #include "engine_private.h"
+#include "entry_json.h"
 #include "util.h"
 
 /* ---- Again ---- */
 
 static void write_error(struct jw *out, const char *key, const struct panbind_log_txn *txn)
 {
-	jw_object(out, key);
-	jw_string(out, "name", panbind_errno_name(txn->result));
-	jw_int(out, "errno", -txn->result);
-	jw_string(out, "stage", panbind_stage_name(txn->stage));
-	if (txn->failing_op != PANBIND_NO_OP)
-		jw_int(out, "op", txn->failing_op);
-	if (txn->line)
-		jw_int(out, "line", txn->line);
-	jw_string(out, "message", txn->message);
-	jw_object_end(out);
+	const struct panbind_log_entry last = {
+		.result = txn->result,
+		.stage = txn->stage,
+		.failing_op = txn->failing_op,
+		.line = txn->line,
+		.message = txn->message,
+	};
+
+	entry_write_error(out, key, &last);
 }
 
 static void answer_first_outcome(struct request *request, const struct panbind_log_txn *txn)

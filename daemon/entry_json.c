@@ -95,14 +95,9 @@ static void write_who(struct jw *jw, const struct panbind_log_entry *entry)
 		jw_bool(jw, "more", true);
 }
 
-static void write_outcome(struct jw *jw, const struct panbind_log_entry *entry)
+void entry_write_error(struct jw *jw, const char *key, const struct panbind_log_entry *entry)
 {
-	jw_string(jw, "outcome", panbind_outcome_name(entry->outcome));
-	jw_int(jw, "latency_ns", (int64_t)entry->latency_ns);
-	jw_string(jw, "durability", panbind_log_durability_name(entry->durability));
-	if (entry->result == 0)
-		return;
-	jw_object(jw, "error");
+	jw_object(jw, key);
 	jw_string(jw, "name", panbind_errno_name(entry->result));
 	jw_int(jw, "errno", -entry->result);
 	jw_string(jw, "stage", panbind_stage_name(entry->stage));
@@ -113,6 +108,15 @@ static void write_outcome(struct jw *jw, const struct panbind_log_entry *entry)
 	if (entry->message)
 		jw_string(jw, "message", entry->message);
 	jw_object_end(jw);
+}
+
+static void write_outcome(struct jw *jw, const struct panbind_log_entry *entry)
+{
+	jw_string(jw, "outcome", panbind_outcome_name(entry->outcome));
+	jw_int(jw, "latency_ns", (int64_t)entry->latency_ns);
+	jw_string(jw, "durability", panbind_log_durability_name(entry->durability));
+	if (entry->result)
+		entry_write_error(jw, "error", entry);
 }
 
 void entry_write(struct jw *jw, const char *key, const struct panbind_log_entry *entry)

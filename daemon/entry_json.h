@@ -7,5 +7,7 @@
 #include "panbind-log.h"
 
 void entry_write(struct jw *jw, const char *key, const struct panbind_log_entry *entry);
+/** How it failed: result, stage, failing_op, line and message of an entry whose result is not 0. */
+void entry_write_error(struct jw *jw, const char *key, const struct panbind_log_entry *entry);
 
 #endif /* PBD_ENTRY_JSON_H */

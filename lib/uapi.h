@@ -270,6 +270,22 @@ PB_UAPI_SIZE(pb_uapi_tiler_heap_destroy, 8);
 #define PB_IOCTL_BO_SYNC	      PB_IOWR(15, pb_uapi_bo_sync)		/* 1.7 */
 #define PB_IOCTL_BO_QUERY_INFO	      PB_IOWR(16, pb_uapi_bo_query_info)	/* 1.7 */
 
+/* ---- The DRM core's, from Linux 6.16 on, which installed headers may be too old for ---- */
+
+/** What conversions between syncobjs and fds take. */
+struct pb_uapi_syncobj_handle {
+	uint32_t handle, flags;
+	int32_t fd;
+	uint32_t pad;
+	uint64_t point; /* of a sync file, with PB_SYNCOBJ_TIMELINE */
+};
+PB_UAPI_SIZE(pb_uapi_syncobj_handle, 24);
+#define PB_SYNCOBJ_SYNC_FILE (1u << 0)
+#define PB_SYNCOBJ_TIMELINE  (1u << 1)
+
+#define PB_IOCTL_SYNCOBJ_HANDLE_TO_FD DRM_IOWR(0xc1, struct pb_uapi_syncobj_handle)
+#define PB_IOCTL_SYNCOBJ_FD_TO_HANDLE DRM_IOWR(0xc2, struct pb_uapi_syncobj_handle)
+
 _Static_assert(PB_IOCTL_VM_BIND == 0xc0186443, "VM_BIND is what the kernel calls it");
 
 #endif /* PB_UAPI_H */

@@ -41,16 +41,17 @@ static int do_destroy(struct sim_syncs *syncs, void *arg)
  * The checks of both conversions, and which point a sync file is of: 0 for the whole syncobj. Without a sync file a
  * point is refused, whether the flag for it is there or not.
  */
-static int check_conversion(const struct sim_syncs *syncs, const struct sim_syncobj_handle *args, uint64_t *ret_point)
+static int check_conversion(const struct sim_syncs *syncs, const struct pb_uapi_syncobj_handle *args,
+			    uint64_t *ret_point)
 {
 	bool points = sim_syncs_know_points(syncs);
-	uint32_t known = SIM_SYNCOBJ_SYNC_FILE | (points ? SIM_SYNCOBJ_TIMELINE : 0);
+	uint32_t known = PB_SYNCOBJ_SYNC_FILE | (points ? PB_SYNCOBJ_TIMELINE : 0);
 
 	if (args->pad || args->flags & ~known)
 		return -EINVAL;
-	if (points && !(args->flags & SIM_SYNCOBJ_SYNC_FILE) && args->point)
+	if (points && !(args->flags & PB_SYNCOBJ_SYNC_FILE) && args->point)
 		return -EINVAL;
-	*ret_point = args->flags & SIM_SYNCOBJ_TIMELINE ? args->point : 0;
+	*ret_point = args->flags & PB_SYNCOBJ_TIMELINE ? args->point : 0;
 	return 0;
 }
 
@@ -68,7 +69,7 @@ static int export_sync_file(struct sim_syncobj *syncobj, uint64_t point, int *re
 
 static int do_handle_to_fd(struct sim_syncs *syncs, void *arg)
 {
-	struct sim_syncobj_handle *args = arg;
+	struct pb_uapi_syncobj_handle *args = arg;
 	struct sim_syncobj *syncobj;
 	uint64_t point;
 	int ret = check_conversion(syncs, args, &point), fd;
@@ -76,7 +77,7 @@ static int do_handle_to_fd(struct sim_syncs *syncs, void *arg)
 	if (ret)
 		return ret;
 	syncobj = sim_syncs_find(syncs, args->handle);
-	if (args->flags & SIM_SYNCOBJ_SYNC_FILE)
+	if (args->flags & PB_SYNCOBJ_SYNC_FILE)
 		ret = export_sync_file(syncobj, point, &fd);
 	else
 		ret = syncobj ? sim_file_export_syncobj(syncobj, &fd) : -EINVAL;
@@ -115,7 +116,7 @@ static int import_sync_file(struct sim_syncs *syncs, uint32_t handle, uint64_t p
 
 static int do_fd_to_handle(struct sim_syncs *syncs, void *arg)
 {
-	struct sim_syncobj_handle *args = arg;
+	struct pb_uapi_syncobj_handle *args = arg;
 	struct sim_syncobj *syncobj = NULL;
 	uint64_t point;
 	int ret = check_conversion(syncs, args, &point), fd;
@@ -125,7 +126,7 @@ static int do_fd_to_handle(struct sim_syncs *syncs, void *arg)
 	fd = sim_user_fd(args->fd);
 	if (fd < 0)
 		return -EINVAL;
-	if (args->flags & SIM_SYNCOBJ_SYNC_FILE)
+	if (args->flags & PB_SYNCOBJ_SYNC_FILE)
 		ret = import_sync_file(syncs, args->handle, point, fd);
 	else
 		ret = (syncobj = sim_file_syncobj(fd)) ? sim_syncs_add(syncs, syncobj, &args->handle) : -EINVAL;
@@ -330,8 +331,8 @@ static serve_fn *find_ioctl(unsigned long request)
 	} table[] = {
 		{_IOC_NR(DRM_IOCTL_SYNCOBJ_CREATE), do_create},
 		{_IOC_NR(DRM_IOCTL_SYNCOBJ_DESTROY), do_destroy},
-		{_IOC_NR(SIM_IOCTL_SYNCOBJ_HANDLE_TO_FD), do_handle_to_fd},
-		{_IOC_NR(SIM_IOCTL_SYNCOBJ_FD_TO_HANDLE), do_fd_to_handle},
+		{_IOC_NR(PB_IOCTL_SYNCOBJ_HANDLE_TO_FD), do_handle_to_fd},
+		{_IOC_NR(PB_IOCTL_SYNCOBJ_FD_TO_HANDLE), do_fd_to_handle},
 		{_IOC_NR(DRM_IOCTL_SYNCOBJ_WAIT), do_wait},
 		{_IOC_NR(DRM_IOCTL_SYNCOBJ_RESET), do_reset},
 		{_IOC_NR(DRM_IOCTL_SYNCOBJ_SIGNAL), do_signal},

@@ -49,18 +49,6 @@ struct sim_syncobj_eventfd {
 };
 #define SIM_IOCTL_SYNCOBJ_EVENTFD _IOWR('d', 0xcf, struct sim_syncobj_eventfd)
 
-/** What the conversions between handles and fds take since Linux 6.16, which some installed headers lack too. */
-struct sim_syncobj_handle {
-	uint32_t handle, flags;
-	int32_t fd;
-	uint32_t pad;
-	uint64_t point; /* of a sync file, with SIM_SYNCOBJ_TIMELINE */
-};
-#define SIM_SYNCOBJ_SYNC_FILE	       (1u << 0)
-#define SIM_SYNCOBJ_TIMELINE	       (1u << 1)
-#define SIM_IOCTL_SYNCOBJ_HANDLE_TO_FD _IOWR('d', 0xc1, struct sim_syncobj_handle)
-#define SIM_IOCTL_SYNCOBJ_FD_TO_HANDLE _IOWR('d', 0xc2, struct sim_syncobj_handle)
-
 /** @points: do conversions know points of timelines, as they do from Linux 6.16 on? */
 int sim_syncs_create(bool points, struct sim_syncs **ret_syncs);
 void sim_syncs_destroy(struct sim_syncs *syncs);

@@ -319,44 +319,34 @@ static void bad_conversions_give_their_errno(void **state)
 	close(file.fd);
 }
 
-/* With a point: newer than some installed headers. */
-struct handle_args {
-	uint32_t handle, flags;
-	int32_t fd;
-	uint32_t pad;
-	uint64_t point;
-};
-#define IOCTL_HANDLE_TO_FD DRM_IOWR(0xc1, struct handle_args)
-#define IOCTL_FD_TO_HANDLE DRM_IOWR(0xc2, struct handle_args)
-#define SYNC_FILE	   (1u << 0)
-#define TIMELINE	   (1u << 1)
-
 static void points_of_timelines_go_through_sync_files(void **state)
 {
 	struct raw *raw = *state;
 	uint32_t source = raw_syncobj(raw, 0), sink = raw_syncobj(raw, 0), full = raw_syncobj(raw, SIGNALED);
 	const uint64_t points[] = {3, 5};
-	struct handle_args args = {.handle = source, .flags = SYNC_FILE | TIMELINE, .point = 5};
+	struct pb_uapi_syncobj_handle args = {.handle = source,
+					      .flags = PB_SYNCOBJ_SYNC_FILE | PB_SYNCOBJ_TIMELINE,
+					      .point = 5};
 
 	raw_need_kernel(raw, RAW_KERNEL(6, 16));
 	raw_expect("signal 3", signal_points(raw, &source, &points[0], 1), 0);
-	raw_expect("not there yet", raw_ioctl(raw, IOCTL_HANDLE_TO_FD, &args), -EINVAL);
+	raw_expect("not there yet", raw_ioctl(raw, PB_IOCTL_SYNCOBJ_HANDLE_TO_FD, &args), -EINVAL);
 	args.point = 2;
-	raw_expect("passed", raw_ioctl(raw, IOCTL_HANDLE_TO_FD, &args), 0);
+	raw_expect("passed", raw_ioctl(raw, PB_IOCTL_SYNCOBJ_HANDLE_TO_FD, &args), 0);
 	close(args.fd);
 	raw_expect("signal 5", signal_points(raw, &source, &points[1], 1), 0);
 	args.point = 5;
-	raw_expect("there", raw_ioctl(raw, IOCTL_HANDLE_TO_FD, &args), 0);
+	raw_expect("there", raw_ioctl(raw, PB_IOCTL_SYNCOBJ_HANDLE_TO_FD, &args), 0);
 	close(args.fd);
 	/* a plain fence as a point; that of a point is a chain of its own, and the kernel warns of one in another */
 	args.fd = raw_sync_file(raw, full);
 	args.handle = sink;
 	args.point = 9;
-	raw_expect("import", raw_ioctl(raw, IOCTL_FD_TO_HANDLE, &args), 0);
+	raw_expect("import", raw_ioctl(raw, PB_IOCTL_SYNCOBJ_FD_TO_HANDLE, &args), 0);
 	assert_int_equal(query(raw, sink, 0), 9);
 	/* a point without the flag for it counts for nothing: the syncobj is a binary one again */
-	args.flags = SYNC_FILE;
-	raw_expect("import", raw_ioctl(raw, IOCTL_FD_TO_HANDLE, &args), 0);
+	args.flags = PB_SYNCOBJ_SYNC_FILE;
+	raw_expect("import", raw_ioctl(raw, PB_IOCTL_SYNCOBJ_FD_TO_HANDLE, &args), 0);
 	assert_int_equal(query(raw, sink, 0), 0);
 	close(args.fd);
 }
@@ -368,29 +358,29 @@ static void only_sync_files_have_points(void **state)
 	uint32_t full = raw_syncobj(raw, SIGNALED);
 	const struct {
 		const char *name;
-		struct handle_args args;
+		struct pb_uapi_syncobj_handle args;
 		int want;
 	} cases[] = {
-		{"flag alone", {.flags = TIMELINE}, points ? 0 : -EINVAL},
-		{"flag and point", {.flags = TIMELINE, .point = 1}, -EINVAL},
+		{"flag alone", {.flags = PB_SYNCOBJ_TIMELINE}, points ? 0 : -EINVAL},
+		{"flag and point", {.flags = PB_SYNCOBJ_TIMELINE, .point = 1}, -EINVAL},
 		{"point alone", {.point = 1}, points ? -EINVAL : 0},
-		{"of a sync file, without the flag", {.flags = SYNC_FILE, .point = 1}, 0},
-		{"of a sync file", {.flags = SYNC_FILE | TIMELINE}, points ? 0 : -EINVAL},
-		{"unknown flag", {.flags = SYNC_FILE | 4}, -EINVAL},
+		{"of a sync file, without the flag", {.flags = PB_SYNCOBJ_SYNC_FILE, .point = 1}, 0},
+		{"of a sync file", {.flags = PB_SYNCOBJ_SYNC_FILE | PB_SYNCOBJ_TIMELINE}, points ? 0 : -EINVAL},
+		{"unknown flag", {.flags = PB_SYNCOBJ_SYNC_FILE | 4}, -EINVAL},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct handle_args args = cases[i].args, back = args;
-		struct handle_args good = {.handle = full, .flags = args.flags & SYNC_FILE};
+		struct pb_uapi_syncobj_handle args = cases[i].args, back = args;
+		struct pb_uapi_syncobj_handle good = {.handle = full, .flags = args.flags & PB_SYNCOBJ_SYNC_FILE};
 
 		args.handle = back.handle = full;
 		args.fd = -1;
-		raw_expect(cases[i].name, raw_ioctl(raw, IOCTL_HANDLE_TO_FD, &args), cases[i].want);
+		raw_expect(cases[i].name, raw_ioctl(raw, PB_IOCTL_SYNCOBJ_HANDLE_TO_FD, &args), cases[i].want);
 		close(args.fd);
 		/* and the other way, with an fd that is to be had */
-		raw_expect("good", raw_ioctl(raw, IOCTL_HANDLE_TO_FD, &good), 0);
+		raw_expect("good", raw_ioctl(raw, PB_IOCTL_SYNCOBJ_HANDLE_TO_FD, &good), 0);
 		back.fd = good.fd;
-		raw_expect(cases[i].name, raw_ioctl(raw, IOCTL_FD_TO_HANDLE, &back), cases[i].want);
+		raw_expect(cases[i].name, raw_ioctl(raw, PB_IOCTL_SYNCOBJ_FD_TO_HANDLE, &back), cases[i].want);
 		close(good.fd);
 	}
 }

@@ -193,26 +193,14 @@ static void step_transfer(struct diff_world *world, const struct diff_node *node
 
 /* ---- Files ---- */
 
-/* With a point: newer than some installed headers. */
-struct handle_args {
-	uint32_t handle, flags;
-	int32_t fd;
-	uint32_t pad;
-	uint64_t point;
-};
-#define IOCTL_HANDLE_TO_FD DRM_IOWR(0xc1, struct handle_args)
-#define IOCTL_FD_TO_HANDLE DRM_IOWR(0xc2, struct handle_args)
-#define SYNC_FILE	   1u
-#define TIMELINE	   2u
-
 static void step_sync_export(struct diff_world *world, const struct diff_node *node)
 {
-	struct handle_args args = {.handle = (uint32_t)diff_get(world, node, "sync"),
-				   .flags = (uint32_t)diff_get(world, node, "flags"),
-				   .pad = (uint32_t)diff_get(world, node, "pad"),
-				   .point = diff_get(world, node, "point"),
-				   .fd = -1};
-	int ret = diff_issue(world, node, IOCTL_HANDLE_TO_FD, &args);
+	struct pb_uapi_syncobj_handle args = {.handle = (uint32_t)diff_get(world, node, "sync"),
+					      .flags = (uint32_t)diff_get(world, node, "flags"),
+					      .pad = (uint32_t)diff_get(world, node, "pad"),
+					      .point = diff_get(world, node, "point"),
+					      .fd = -1};
+	int ret = diff_issue(world, node, PB_IOCTL_SYNCOBJ_HANDLE_TO_FD, &args);
 
 	if (!ret && args.fd >= 0)
 		diff_put_fd(world, node, args.fd, false);
@@ -220,21 +208,21 @@ static void step_sync_export(struct diff_world *world, const struct diff_node *n
 
 static void step_sync_import(struct diff_world *world, const struct diff_node *node)
 {
-	struct handle_args args = {.handle = (uint32_t)diff_get(world, node, "sync"),
-				   .flags = (uint32_t)diff_get(world, node, "flags"),
-				   .pad = (uint32_t)diff_get(world, node, "pad"),
-				   .point = diff_get(world, node, "point"),
-				   .fd = (int)diff_get(world, node, "fd")};
+	struct pb_uapi_syncobj_handle args = {.handle = (uint32_t)diff_get(world, node, "sync"),
+					      .flags = (uint32_t)diff_get(world, node, "flags"),
+					      .pad = (uint32_t)diff_get(world, node, "pad"),
+					      .point = diff_get(world, node, "point"),
+					      .fd = (int)diff_get(world, node, "fd")};
 	int ret;
 
-	if (world->careful && args.flags & TIMELINE && args.point) {
+	if (world->careful && args.flags & PB_SYNCOBJ_TIMELINE && args.point) {
 		fputs(" left out", world->out);
 		return;
 	}
-	ret = diff_issue(world, node, IOCTL_FD_TO_HANDLE, &args);
+	ret = diff_issue(world, node, PB_IOCTL_SYNCOBJ_FD_TO_HANDLE, &args);
 
 	fprintf(world->out, " handle=%u", args.handle);
-	if (ret || args.flags & SYNC_FILE)
+	if (ret || args.flags & PB_SYNCOBJ_SYNC_FILE)
 		return;
 	diff_put(world, node, args.handle);
 	note_sync(world, node->file, args.handle);

@@ -192,91 +192,108 @@ static void syncobj_handles(struct fuzz *f, uint64_t *handles, uint64_t *points,
 }
 
 /* Where an argument names things, make it name things that are likely to be there; then call. */
+/* The argument of any ioctl. */
+union argument {
+	uint8_t bytes[128];
+	struct pb_uapi_vm_bind bind;
+	struct pb_uapi_bo_create bo;
+	struct pb_uapi_dev_query query;
+	struct pb_uapi_bo_set_label label;
+	struct pb_uapi_bo_sync sync;
+	struct drm_version version;
+	struct drm_prime_handle prime;
+	struct drm_syncobj_handle handle;
+	struct drm_syncobj_transfer transfer;
+	struct drm_syncobj_wait wait;
+	struct drm_syncobj_timeline_wait timeline_wait;
+	struct drm_syncobj_array array;
+	struct drm_syncobj_timeline_array timeline;
+	uint32_t words[32];
+};
+
+/* Pointers that lead into the input, ids that may be there, waits that end. False: it is not one of syncobjs. */
+static bool shape_syncobj(struct fuzz *f, unsigned long request, union argument *args)
+{
+	uint64_t ignored;
+
+	switch (request) {
+	case DRM_IOCTL_SYNCOBJ_TRANSFER: /* waiting for a fence to appear takes seconds */
+		args->words[0] = small(args->words[0]);
+		args->words[1] = small(args->words[1]);
+		args->transfer.flags &= ~(uint32_t)DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT;
+		return true;
+	case DRM_IOCTL_SYNCOBJ_FD_TO_HANDLE:
+		args->handle.fd = some_fd(f);
+		return true;
+	case DRM_IOCTL_SYNCOBJ_WAIT:
+		syncobj_handles(f, (uint64_t *)&args->wait.handles, &ignored, &args->wait.count_handles);
+		args->wait.timeout_nsec = 0;
+		return true;
+	case DRM_IOCTL_SYNCOBJ_TIMELINE_WAIT:
+		syncobj_handles(f, (uint64_t *)&args->timeline_wait.handles, (uint64_t *)&args->timeline_wait.points,
+				&args->timeline_wait.count_handles);
+		args->timeline_wait.timeout_nsec = 0;
+		return true;
+	case DRM_IOCTL_SYNCOBJ_RESET:
+	case DRM_IOCTL_SYNCOBJ_SIGNAL:
+		syncobj_handles(f, (uint64_t *)&args->array.handles, &ignored, &args->array.count_handles);
+		return true;
+	case DRM_IOCTL_SYNCOBJ_TIMELINE_SIGNAL:
+		syncobj_handles(f, (uint64_t *)&args->timeline.handles, (uint64_t *)&args->timeline.points,
+				&args->timeline.count_handles);
+		return true;
+	case DRM_IOCTL_SYNCOBJ_QUERY: /* writes to points: nowhere */
+		syncobj_handles(f, (uint64_t *)&args->timeline.handles, &ignored, &args->timeline.count_handles);
+		args->timeline.points = 0;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void shape(struct fuzz *f, unsigned long request, union argument *args)
+{
+	switch (request) {
+	case PB_IOCTL_BO_CREATE:
+		args->bo.exclusive_vm_id = small(args->bo.exclusive_vm_id);
+		if (args->bo.size < 1ull << 39)
+			args->bo.size %= MAX_BO;
+		break;
+	case PB_IOCTL_DEV_QUERY:
+		args->query.pointer = take_pointer(f, 0) & (1ull << 63);
+		break;
+	case PB_IOCTL_BO_SET_LABEL:
+		args->label.label = take_pointer(f, f->in.size);
+		break;
+	case PB_IOCTL_BO_SYNC:
+		args->sync.ops.count %= 4;
+		args->sync.ops.array = take_pointer(f, 256);
+		break;
+	case DRM_IOCTL_VERSION:
+		memset(&args->version, 0, sizeof(args->version));
+		break;
+	case DRM_IOCTL_PRIME_FD_TO_HANDLE:
+		args->prime.fd = some_fd(f);
+		break;
+	default:
+		if (!shape_syncobj(f, request, args))
+			args->words[0] = small(args->words[0]);
+	}
+}
+
 static void step(struct fuzz *f)
 {
-	union {
-		uint8_t bytes[128];
-		struct pb_uapi_vm_bind bind;
-		struct pb_uapi_bo_create bo;
-		struct pb_uapi_dev_query query;
-		struct pb_uapi_bo_set_label label;
-		struct pb_uapi_bo_sync sync;
-		struct drm_version version;
-		struct drm_prime_handle prime;
-		struct drm_syncobj_handle handle;
-		struct drm_syncobj_transfer transfer;
-		struct drm_syncobj_wait wait;
-		struct drm_syncobj_timeline_wait timeline_wait;
-		struct drm_syncobj_array array;
-		struct drm_syncobj_timeline_array timeline;
-		uint32_t words[32];
-	} args;
+	union argument args;
 	struct pb_file *file = f->files[take_byte(&f->in) & 1];
 	unsigned long request = requests[take_byte(&f->in) % (sizeof(requests) / sizeof(requests[0]))];
-	uint64_t ignored;
 	int r;
 
 	take(&f->in, args.bytes, sizeof(args.bytes));
-	switch (request) {
-	case PB_IOCTL_VM_BIND:
+	if (request == PB_IOCTL_VM_BIND) {
 		bind(f, file, &args.bind);
 		return;
-	case PB_IOCTL_BO_CREATE:
-		args.bo.exclusive_vm_id = small(args.bo.exclusive_vm_id);
-		if (args.bo.size < 1ull << 39)
-			args.bo.size %= MAX_BO;
-		break;
-	case PB_IOCTL_DEV_QUERY:
-		args.query.pointer = take_pointer(f, 0) & (1ull << 63);
-		break;
-	case PB_IOCTL_BO_SET_LABEL:
-		args.label.label = take_pointer(f, f->in.size);
-		break;
-	case PB_IOCTL_BO_SYNC:
-		args.sync.ops.count %= 4;
-		args.sync.ops.array = take_pointer(f, 256);
-		break;
-	case DRM_IOCTL_SYNCOBJ_TRANSFER: /* waiting for a fence to appear takes seconds */
-		args.words[0] = small(args.words[0]);
-		args.words[1] = small(args.words[1]);
-		args.transfer.flags &= ~(uint32_t)DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT;
-		break;
-	case DRM_IOCTL_VERSION:
-		memset(&args.version, 0, sizeof(args.version));
-		break;
-	case DRM_IOCTL_PRIME_FD_TO_HANDLE:
-		args.prime.fd = some_fd(f);
-		break;
-	case DRM_IOCTL_SYNCOBJ_FD_TO_HANDLE:
-		args.handle.fd = some_fd(f);
-		break;
-	case DRM_IOCTL_SYNCOBJ_WAIT:
-		syncobj_handles(f, (uint64_t *)&args.wait.handles, &ignored, &args.wait.count_handles);
-		args.wait.timeout_nsec = 0;
-		break;
-	case DRM_IOCTL_SYNCOBJ_TIMELINE_WAIT:
-		syncobj_handles(f, (uint64_t *)&args.timeline_wait.handles, (uint64_t *)&args.timeline_wait.points,
-				&args.timeline_wait.count_handles);
-		args.timeline_wait.timeout_nsec = 0;
-		break;
-	case DRM_IOCTL_SYNCOBJ_RESET:
-	case DRM_IOCTL_SYNCOBJ_SIGNAL:
-		syncobj_handles(f, (uint64_t *)&args.array.handles, &ignored, &args.array.count_handles);
-		break;
-	case DRM_IOCTL_SYNCOBJ_TIMELINE_SIGNAL:
-		syncobj_handles(f, (uint64_t *)&args.timeline.handles, (uint64_t *)&args.timeline.points,
-				&args.timeline.count_handles);
-		break;
-	case DRM_IOCTL_SYNCOBJ_QUERY: /* writes to points: nowhere */
-		syncobj_handles(f, (uint64_t *)&args.timeline.handles, &ignored, &args.timeline.count_handles);
-		args.timeline.points = 0;
-		break;
-	default:
-		args.words[0] = small(args.words[0]);
-		break;
 	}
-	if (request == DRM_IOCTL_PRIME_HANDLE_TO_FD || request == DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD)
-		args.words[0] = small(args.words[0]);
+	shape(f, request, &args);
 	r = file->backend->ioctl(file, request, &args);
 	if (r == 0 && request == DRM_IOCTL_PRIME_HANDLE_TO_FD)
 		keep_fd(f, args.prime.fd);

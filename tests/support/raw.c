@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Raw ioctls for the conformance tests. Nothing of libpanbind but the backends and the error names is used here, so
- * that a mistake of the library cannot hide a mistake of the simulator.
+ * Raw ioctls for the conformance tests. Nothing of libpanbind but the backends, the options of a simulator's spec and
+ * the error names is used here, so that a mistake of the library cannot hide a mistake of the simulator.
  */
 #include "raw.h"
 
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "panbind.h"
+#include "sim_opts.h"
 
 /* Long enough that only a hang gets there. */
 #define WAIT_SECONDS 120
@@ -38,29 +39,19 @@ static bool spec_is_simulated(const char *spec)
 	return spec_is_simulator(spec) || getenv("PANBIND_SIM");
 }
 
-/* Releases that brought the driver's versions, which a simulator is of unless its spec says otherwise. */
-static int kernel_of_spec(const char *spec, int minor)
+/* A simulator's is what its spec says or what goes with its version; a real render node's is the running one. */
+static int kernel_of(const char *spec)
 {
-	static const int releases[] = {
-		RAW_KERNEL(6, 12), RAW_KERNEL(6, 13), RAW_KERNEL(6, 13), RAW_KERNEL(6, 14), RAW_KERNEL(6, 16),
-		RAW_KERNEL(6, 16), RAW_KERNEL(7, 0),  RAW_KERNEL(7, 0),	 RAW_KERNEL(7, 1),  RAW_KERNEL(7, 3),
-	};
-	const char *option = strstr(spec, "kernel=");
-	int x = 0, y = 0;
-
-	if (option && sscanf(option, "kernel=%d.%d", &x, &y) == 2)
-		return RAW_KERNEL(x, y);
-	return releases[minor];
-}
-
-/* A real render node's is the running one. */
-static int kernel_of(const char *spec, int minor)
-{
+	struct sim_options options;
 	struct utsname name;
 	int x = 0, y = 0;
 
-	if (spec_is_simulated(spec))
-		return kernel_of_spec(spec, minor);
+	if (spec_is_simulated(spec)) {
+		assert_int_equal(sim_options_parse(spec_is_simulator(spec) ? spec + 4 : "", &options, NULL), 0);
+		x = (int)options.kernel; /* a SIM_KERNEL(), which counts alike */
+		sim_options_fini(&options);
+		return x;
+	}
 	if (uname(&name) || sscanf(name.release, "%d.%d", &x, &y) != 2)
 		fail_msg("cannot tell the kernel's release");
 	return RAW_KERNEL(x, y);
@@ -75,7 +66,7 @@ static void read_level(struct raw *raw)
 	raw_expect("DRM_IOCTL_VERSION", raw_ioctl(raw, DRM_IOCTL_VERSION, &version), 0);
 	raw_expect("DEV_QUERY", raw_ioctl(raw, PB_IOCTL_DEV_QUERY, &query), 0);
 	raw->minor = version.version_minor;
-	raw->kernel = kernel_of(raw->spec, raw->minor);
+	raw->kernel = kernel_of(raw->spec);
 	raw->va_bits = PB_MMU_VA_BITS(info.mmu_features);
 }
 

@@ -24,7 +24,7 @@
 #define RAW_PAGE UINT64_C(4096)
 
 /** A release of Linux, for comparisons. */
-#define RAW_KERNEL(major, minor) ((major)*100 + (minor))
+#define RAW_KERNEL(major, minor) ((major)*100 + (minor)) /* as SIM_KERNEL() */
 
 /** One open file, with a VM and a BO of 16 pages to play with; what a test starts with. */
 struct raw {
